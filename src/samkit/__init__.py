@@ -1,0 +1,1 @@
+"""samkit: the whole of Segment Anything in one package."""
