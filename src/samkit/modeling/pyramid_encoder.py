@@ -1,0 +1,158 @@
+"""The small default model's encoder: a convolutional trunk joined top-down at 1/8 of the image.
+
+The trunk has the shape of EfficientNet-Lite (Liu, 2020: MBConv blocks without squeeze-and-excitation,
+ReLU6), so that its ImageNet weights can be the start of training. Its stages at 1/8, 1/16, 1/32 and
+one more at 1/64 are joined as in feature pyramid networks (Lin et al., 2017). The levels at 1/4 and
+1/2 are handed to the decoder's upscaling as finer features.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from samkit.modeling.common import LayerNorm2d
+from samkit.modeling.config import PyramidConfig
+
+
+class PyramidEncoder(nn.Module):
+    """B x 3 x S x S to B x C x S/8 x S/8, and features at 1/4 (C/4) and 1/2 (C/8 channels)."""
+
+    def __init__(self, config: PyramidConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.img_size = config.img_size
+        out = config.out_chans
+        self.trunk = Trunk(config)
+        self.deep = nn.Sequential(
+            nn.Conv2d(self.trunk.chans[-1], out, kernel_size=3, stride=2, padding=1),
+            LayerNorm2d(out),
+            nn.GELU(),
+        )
+        by_stride = dict(zip(self.trunk.strides, self.trunk.chans, strict=True))
+        self.laterals = nn.ModuleList(
+            nn.Conv2d(by_stride[stride], out, kernel_size=1) for stride in (32, 16, 8)
+        )
+        self.joins = nn.ModuleList(JoinBlock(out) for _ in range(3))
+        self.neck = nn.Sequential(
+            nn.Conv2d(out, out, kernel_size=3, padding=1, bias=False), LayerNorm2d(out)
+        )
+        self.fine_4 = nn.Conv2d(by_stride[4], out // 4, kernel_size=1)
+        self.fine_4_context = nn.Conv2d(out, out // 4, kernel_size=1, bias=False)
+        self.fine_2 = nn.Conv2d(by_stride[2], out // 8, kernel_size=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: B x 3 x H x W, normalised. Returns the embedding B x C x H/8 x W/8."""
+        return self.forward_with_fine(x)[0]
+
+    def forward_with_fine(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The embedding, and the finer features by name."""
+        at_2, at_4, *levels = self.trunk(x)
+        top = self.deep(levels[-1])
+        for level, lateral, join in zip(levels[::-1], self.laterals, self.joins, strict=True):
+            top = join(lateral(level) + _enlarge(top, level))
+        fine_4 = self.fine_4(at_4) + _enlarge(self.fine_4_context(top), at_4)
+        return self.neck(top), {"stride_4": fine_4, "stride_2": self.fine_2(at_2)}
+
+
+def _enlarge(x: Tensor, like: Tensor) -> Tensor:
+    return F.interpolate(x, size=like.shape[-2:], mode="nearest")
+
+
+class JoinBlock(nn.Module):
+    """Smooths a joined level: depthwise 5 x 5 and two pointwise convolutions, residual."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(dim, dim, kernel_size=5, padding=2, groups=dim)
+        self.norm = LayerNorm2d(dim)
+        self.expand = nn.Conv2d(dim, 2 * dim, kernel_size=1)
+        self.project = nn.Conv2d(2 * dim, dim, kernel_size=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: B x C x h x w. Same shape."""
+        return x + self.project(F.gelu(self.expand(self.norm(self.depthwise(x)))))
+
+
+class Trunk(nn.Module):
+    """Strided stages of MBConv blocks; returns the last feature map of every stride from 2 to 32."""
+
+    def __init__(self, config: PyramidConfig) -> None:
+        super().__init__()
+        self.stem = ConvNorm(3, config.stem_chans, kernel=3, stride=2)
+        blocks: list[nn.Module] = []
+        chans, stride = config.stem_chans, 2
+        ends: dict[int, tuple[int, int]] = {}  # stride: (index of its last block, channels)
+        for out, depth, step, kernel, expansion in zip(
+            config.stage_chans,
+            config.stage_depths,
+            config.stage_strides,
+            config.stage_kernels,
+            config.stage_expansions,
+            strict=True,
+        ):
+            for i in range(depth):
+                blocks.append(MBConv(chans, out, kernel, step if i == 0 else 1, expansion))
+                chans = out
+            stride *= step
+            ends[stride] = (len(blocks) - 1, chans)
+        self.blocks = nn.ModuleList(blocks)
+        self.strides = tuple(ends)
+        self.chans = tuple(chans for _, chans in ends.values())
+        self._ends = {index for index, _ in ends.values()}
+
+    def train(self, mode: bool = True) -> "Trunk":
+        """Normalisation always uses the stored statistics: batches of a few crops have none."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        return self
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """x: B x 3 x H x W. Returns the features at 1/2, 1/4, 1/8, 1/16 and 1/32."""
+        x = self.stem(x)
+        levels = []
+        for i, block in enumerate(self.blocks):
+            x = block(x)
+            if i in self._ends:
+                levels.append(x)
+        return levels
+
+
+class ConvNorm(nn.Module):
+    """Convolution, normalisation, and ReLU6 where wanted; strided ones pad as TensorFlow does."""
+
+    def __init__(
+        self, chans: int, out: int, kernel: int, stride: int = 1, groups: int = 1, act: bool = True
+    ) -> None:
+        super().__init__()
+        pad = kernel - stride if stride > 1 else kernel - 1
+        self.padding = (pad // 2, pad - pad // 2) * 2  # more on the right and bottom
+        self.conv = nn.Conv2d(chans, out, kernel, stride, groups=groups, bias=False)
+        self.norm = nn.BatchNorm2d(out, eps=1e-3)
+        self.act = nn.ReLU6() if act else nn.Identity()
+        if pad % 2 == 0:
+            self.conv.padding = (pad // 2, pad // 2)
+            self.padding = (0, 0, 0, 0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: B x C x H x W. Returns B x out x H/stride x W/stride."""
+        if any(self.padding):
+            x = F.pad(x, self.padding)
+        return self.act(self.norm(self.conv(x)))
+
+
+class MBConv(nn.Module):
+    """Expand, depthwise convolution, project; residual where shapes allow."""
+
+    def __init__(self, chans: int, out: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        wide = chans * expansion
+        self.expand = ConvNorm(chans, wide, 1) if expansion > 1 else nn.Identity()
+        self.depthwise = ConvNorm(wide, wide, kernel, stride, groups=wide)
+        self.project = ConvNorm(wide, out, 1, act=False)
+        self.residual = stride == 1 and chans == out
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: B x C x H x W. Returns B x out x H/stride x W/stride."""
+        y = self.project(self.depthwise(self.expand(x)))
+        return x + y if self.residual else y
