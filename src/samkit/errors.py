@@ -6,7 +6,7 @@ Whoever catches `SamkitError` has caught everything that is not a bug of ours.
 
 
 class SamkitError(Exception):
-    """Base of the family; raised itself where no narrower class fits (a full disk, for instance)."""
+    """Base of the family; raised itself where no narrower class fits (a full disk, say)."""
 
 
 class UsageError(SamkitError):

@@ -30,9 +30,9 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
         file; a new file gets those of the umask.
     mode: "wb", "w+b" or "w" (UTF-8, line ends as given).
 
-    The bytes go to a hidden temporary name in the same folder, which is flushed to the disk, renamed
-    and removed if anything fails; leave the file open. Raises SamkitError where the disk is full or
-    the place cannot be written; exceptions of the block itself pass through.
+    The bytes go to a hidden temporary name in the same folder, which is flushed to the disk, then
+    renamed, or removed if anything fails; the block leaves the file open. Raises SamkitError where
+    the disk is full or the place cannot be written; exceptions of the block itself pass through.
     """
     if mode not in {"wb", "w+b", "w"}:
         raise ValueError(f"atomic_write takes the modes wb, w+b and w, not {mode!r}")
@@ -42,7 +42,7 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
     try:
         with _sentence(path):
             target.parent.mkdir(parents=True, exist_ok=True)
-            file = open(temporary, mode.replace("w", "x"), **text)  # type: ignore[call-overload]
+            file = open(temporary, mode.replace("w", "x"), **text)  # type: ignore  # noqa: SIM115
         try:
             try:
                 yield file
@@ -62,7 +62,8 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
             os.replace(temporary, target)
             _sync_folder(target.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # after a success there is nothing to remove
+            temporary.unlink()
 
 
 def write_json(path: str | os.PathLike[str], value: Any, indent: int | None = None) -> None:
