@@ -237,14 +237,14 @@ def _nonzero(image: Image.Image, name: str) -> Bools:
     if image.mode in _PREMULTIPLIED:
         image = image.convert(_PREMULTIPLIED[image.mode])
     values: NDArray[Any] = np.array(image)
-    mask: Bools = np.not_equal(values, 0) & np.equal(values, values)  # NaN is false
+    mask: Any = np.not_equal(values, 0) & np.equal(values, values)  # NaN is false
     if image.mode in _STRAIGHT_ALPHA:
         mask = mask[..., :-1].any(axis=-1) & mask[..., -1]
     elif image.mode == "RGB":
         mask = mask.any(axis=-1)
     elif image.mode not in _DEEP | {"1", "L", "P"}:
         raise ImageError(f"{name} is a {image.mode} picture, not a mask; save it as gray PNG.")
-    return mask
+    return cast(Bools, mask)
 
 
 def _eight_bits(values: NDArray[Any]) -> Pixels:

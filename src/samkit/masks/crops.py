@@ -6,6 +6,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from samkit.errors import UsageError
+
 OVERLAP_RATIO = 512 / 1500
 """Overlap of the first layer's crops as a part of the image's shorter side (official default)."""
 
@@ -13,8 +15,13 @@ OVERLAP_RATIO = 512 / 1500
 def point_grid(points_per_side: int) -> NDArray[np.float64]:
     """A regular grid of points, each in the middle of its cell.
 
-    Returns (points_per_side², 2) (x, y) in [0, 1], row by row.
+    Returns (points_per_side², 2) (x, y) in [0, 1], row by row. Raises UsageError for none.
     """
+    if points_per_side < 1:
+        raise UsageError(
+            f"A grid of {points_per_side} points a side holds no point; give at least 1, "
+            "or scale it down less for the crops."
+        )
     margin = 1 / (2 * points_per_side)
     steps = np.linspace(margin, 1 - margin, points_per_side)
     y, x = np.meshgrid(steps, steps, indexing="ij")
