@@ -161,7 +161,7 @@ VARIANTS: dict[str, SamConfig] = {
     "default": SamConfig(
         PyramidConfig(),
         PromptEncoderConfig(embed_dim=128, mask_in_chans=32, prompt_maps=True),
-        MaskDecoderConfig(num_heads=4, mlp_dim=512, iou_head_hidden_dim=128, mixer_depth=1),
+        MaskDecoderConfig(num_heads=4, mlp_dim=512, iou_head_hidden_dim=128, mixer_depth=2),
         pixel_mean=(127.0, 127.0, 127.0),
         pixel_std=(128.0, 128.0, 128.0),
         variant="default",

@@ -45,7 +45,7 @@ class MaskDecoder(nn.Module):
         dim = transformer_dim
         tokens = config.num_multimask_outputs + 1
         self.num_mask_tokens = tokens
-        self.mixer = nn.Sequential(*(MixerBlock(dim) for _ in range(config.mixer_depth)))
+        self.mixer = nn.Sequential(*(MixerBlock(dim, 1 + 2 * i) for i in range(config.mixer_depth)))
         self.transformer = TwoWayTransformer(config, dim)
         self.iou_token = nn.Embedding(1, dim)
         self.mask_tokens = nn.Embedding(tokens, dim)
@@ -115,37 +115,73 @@ class MaskDecoder(nn.Module):
         if prompts is not None:
             cells, mask_tokens = cells[prompts], mask_tokens[prompts]
             fine = {k: v if len(v) == 1 else v[prompts] for k, v in (fine or {}).items()}
-        upscaled = self._upscale(cells.transpose(1, 2).unflatten(2, state.grid), fine or {})
+        upscaled = self._upscale(cells, state.grid, fine or {})
         chosen = range(self.num_mask_tokens)[tokens]
         weights = torch.stack(
             [self.output_hypernetworks_mlps[i](mask_tokens[:, i]) for i in chosen], dim=1
         )
-        return (weights @ upscaled.flatten(2)).unflatten(2, upscaled.shape[-2:])
+        flat = weights @ upscaled.flatten(1, 3).transpose(1, 2)  # B x K x N*4*4
+        return _to_image(flat.unflatten(2, upscaled.shape[1:4]), state.grid)
 
-    def _upscale(self, x: Tensor, fine: Mapping[str, Tensor]) -> Tensor:
-        """B x C x h x w to B x C/8 x 4h x 4w, with finer features added where the encoder has any."""
+    def _upscale(
+        self, cells: Tensor, grid: tuple[int, int], fine: Mapping[str, Tensor]
+    ) -> Tensor:
+        """Cells B x N x C to B x N x 4 x 4 x C/8: each cell's 2 x 2 quarters, and theirs.
+
+        A transposed convolution of size and stride 2 is one matrix product a cell, and all else here
+        acts on single pixels; so they stay with their cell, and only the finished masks are laid out
+        as images. Finer features are added where the encoder has any.
+        """
         first, norm, act, second, last_act = self.output_upscaling
-        x = first(x)
+        x = _quarters(cells, first)  # B x N x 4 x C/4
         if "stride_4" in fine:
-            x = x + fine["stride_4"]
-        x = second(act(norm(x)))
+            x = x + _to_cells(fine["stride_4"], grid, 2)
+        x = act(F.layer_norm(x, norm.weight.shape, norm.weight, norm.bias, norm.eps))
+        x = _quarters(x, second)  # B x N x 4 x 4 x C/8
         if "stride_2" in fine:
-            x = x + fine["stride_2"]
+            x = x + _to_cells(fine["stride_2"], grid, 4)
         return last_act(x)
 
 
-class MixerBlock(nn.Module):
-    """A residual depthwise 7 x 7 convolution with a pointwise one: looks 3 cells far."""
+def _quarters(x: Tensor, conv: nn.ConvTranspose2d) -> Tensor:
+    """The transposed convolution of single pixels: ... x C to ... x 4 x out, rows before columns."""
+    weight = conv.weight.permute(0, 2, 3, 1).flatten(1)  # C x 4*out
+    return torch.addmm(conv.bias.repeat(4), x.flatten(0, -2), weight).view(*x.shape[:-1], 4, -1)
 
-    def __init__(self, dim: int) -> None:
+
+def _to_cells(x: Tensor, grid: tuple[int, int], factor: int) -> Tensor:
+    """Pixels B x C x f*h x f*w in the layout of `_upscale`: B x N x 4 (x 4) x C."""
+    h, w = grid
+    if factor == 2:
+        x = x.unflatten(3, (w, 2)).unflatten(2, (h, 2))  # B C h 2 w 2
+        return x.permute(0, 2, 4, 3, 5, 1).reshape(x.shape[0], h * w, 4, -1)
+    x = x.unflatten(3, (w, 2, 2)).unflatten(2, (h, 2, 2))  # B C h 2 2 w 2 2
+    return x.permute(0, 2, 5, 3, 6, 4, 7, 1).reshape(x.shape[0], h * w, 4, 4, -1)
+
+
+def _to_image(x: Tensor, grid: tuple[int, int]) -> Tensor:
+    """The inverse for masks: B x K x N x 4 x 4 to B x K x 4h x 4w."""
+    h, w = grid
+    x = x.unflatten(4, (2, 2)).unflatten(3, (2, 2)).unflatten(2, (h, w))  # B K h w 2 2 2 2
+    return x.permute(0, 1, 2, 4, 6, 3, 5, 7).reshape(*x.shape[:2], 4 * h, 4 * w)
+
+
+class MixerBlock(nn.Module):
+    """A residual depthwise 3 x 3 convolution (dilated) with a pointwise layer."""
+
+    def __init__(self, dim: int, dilation: int) -> None:
         super().__init__()
-        self.depthwise = nn.Conv2d(dim, dim, kernel_size=7, padding=3, groups=dim)
-        self.norm = LayerNorm2d(dim)
-        self.pointwise = nn.Conv2d(dim, dim, kernel_size=1)
+        self.depthwise = nn.Conv2d(
+            dim, dim, kernel_size=3, padding=dilation, dilation=dilation, groups=dim
+        )
+        self.norm = nn.LayerNorm(dim)
+        self.pointwise = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: B x C x h x w. Same shape."""
-        return x + self.pointwise(F.gelu(self.norm(self.depthwise(x))))
+        """x: B x C x h x w. Same shape, channels last in memory."""
+        x = x.contiguous(memory_format=torch.channels_last)
+        y = self.norm(self.depthwise(x).permute(0, 2, 3, 1))
+        return x + self.pointwise(F.gelu(y)).permute(0, 3, 1, 2)
 
 
 class MLP(nn.Module):

@@ -6,10 +6,11 @@ one more at 1/64 are joined as in feature pyramid networks (Lin et al., 2017). T
 1/2 are handed to the decoder's upscaling as finer features.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from samkit.modeling.common import LayerNorm2d
+from samkit.modeling.common import LayerNorm2d, MLPBlock
 from samkit.modeling.config import PyramidConfig
 
 
@@ -45,6 +46,7 @@ class PyramidEncoder(nn.Module):
 
     def forward_with_fine(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The embedding, and the finer features by name."""
+        x = x.contiguous(memory_format=torch.channels_last)  # depthwise convolutions run 3x faster
         at_2, at_4, *levels = self.trunk(x)
         top = self.deep(levels[-1])
         for level, lateral, join in zip(levels[::-1], self.laterals, self.joins, strict=True):
@@ -58,18 +60,18 @@ def _enlarge(x: Tensor, like: Tensor) -> Tensor:
 
 
 class JoinBlock(nn.Module):
-    """Smooths a joined level: depthwise 5 x 5 and two pointwise convolutions, residual."""
+    """Smooths a joined level: depthwise 3 x 3 and two pointwise layers, residual."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.depthwise = nn.Conv2d(dim, dim, kernel_size=5, padding=2, groups=dim)
-        self.norm = LayerNorm2d(dim)
-        self.expand = nn.Conv2d(dim, 2 * dim, kernel_size=1)
-        self.project = nn.Conv2d(2 * dim, dim, kernel_size=1)
+        self.depthwise = nn.Conv2d(dim, dim, kernel_size=3, padding=1, groups=dim)
+        self.norm = nn.LayerNorm(dim)
+        self.mlp = MLPBlock(dim, 2 * dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: B x C x h x w. Same shape."""
-        return x + self.project(F.gelu(self.expand(self.norm(self.depthwise(x)))))
+        y = self.norm(self.depthwise(x).permute(0, 2, 3, 1))
+        return x + self.mlp(y).permute(0, 3, 1, 2)
 
 
 class Trunk(nn.Module):

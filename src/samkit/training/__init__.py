@@ -1,0 +1,1 @@
+"""Training: recipes, prompts drawn from masks, losses, the loop and its state."""

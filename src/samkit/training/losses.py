@@ -1,0 +1,56 @@
+"""What training minimises (SAM section 3, "Losses and training")."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """1 - (2 sum(p t) + 1) / (sum(p) + sum(t) + 1) of each mask (Milletari et al., 2016).
+
+    logits: ... x H x W; target: ... x H x W in [0, 1] (broadcast). Returns (...) in [0, 1].
+    """
+    p = logits.sigmoid()
+    overlap = (p * target).sum((-2, -1))
+    return 1 - (2 * overlap + 1) / (p.sum((-2, -1)) + target.sum((-2, -1)) + 1)
+
+
+def balanced_bce_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Binary cross-entropy summed over each mask, over sqrt(area of the target * H * W).
+
+    The mean over all pixels (divided by H * W) lets small objects vanish, the mean over their own
+    pixels (divided by the area) lets them rule; this stands between. Shapes as in `dice_loss`.
+    """
+    h, w = logits.shape[-2:]
+    bce = F.binary_cross_entropy_with_logits(logits, target.expand_as(logits), reduction="none")
+    return bce.sum((-2, -1)) / (target.sum((-2, -1)).clamp(min=1) * h * w).sqrt()
+
+
+def mask_iou(logits: Tensor, target: Tensor) -> Tensor:
+    """IoU of the thresholded prediction and target, without gradient: (...) in [0, 1]."""
+    predicted = logits.detach() > 0
+    wanted = target > 0.5
+    overlap = (predicted & wanted).sum((-2, -1))
+    union = (predicted | wanted).sum((-2, -1))
+    return overlap / union.clamp(min=1)
+
+
+def candidates_loss(each: Tensor, others: float) -> Tensor:
+    """Only the best candidate of a prompt learns from it, the rest by a small share.
+
+    each: B x 3 losses. Returns B: the lowest of each row + others * the row's mean.
+    """
+    return each.amin(dim=1) + others * each.mean(dim=1)
+
+
+def iou_loss(predicted: Tensor, logits: Tensor, target: Tensor) -> Tensor:
+    """Mean-square error of the predicted IoU: predicted ... ; logits and target ... x H x W."""
+    return (predicted - mask_iou(logits, target)).square()
+
+
+def shrink(masks: Tensor, size: tuple[int, int]) -> Tensor:
+    """Masks ... x H x W bool as targets of a lower resolution: the share of each cell covered."""
+    flat = masks.flatten(0, -3)[:, None].float()
+    return torch.nn.functional.interpolate(flat, size=size, mode="area").unflatten(
+        0, masks.shape[:-2]
+    )[..., 0, :, :]

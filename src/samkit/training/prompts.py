@@ -1,0 +1,61 @@
+"""Prompts drawn from true masks, as a person would give them (SAM, appendix A)."""
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+BOX_NOISE = 0.1
+"""Standard deviation of the noise on a box's sides, as a share of each (SAM, appendix A)."""
+BOX_NOISE_MOST = 20.0
+"""Bound of that noise in pixels (SAM, appendix A)."""
+
+
+def inner_point(mask: np.ndarray, rng: np.random.Generator, depth: float = 0.7) -> tuple[int, int]:
+    """A random (x, y) whose distance to the mask's border is at least `depth` of the greatest.
+
+    mask: H x W bool with at least one true pixel. depth 1 gives the farthest point.
+    """
+    distance = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    at = np.flatnonzero(distance >= depth * distance.max())
+    y, x = divmod(int(at[rng.integers(len(at))]), mask.shape[1])
+    return x, y
+
+
+def random_point(mask: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
+    """A random (x, y) of the mask, uniform over its pixels."""
+    at = np.flatnonzero(mask)
+    y, x = divmod(int(at[rng.integers(len(at))]), mask.shape[1])
+    return x, y
+
+
+def noisy_box(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The mask's box, XYXY float32, each side moved by Gaussian noise of a tenth of its length."""
+    rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    box = np.array([cols[0], rows[0], cols[-1] + 1, rows[-1] + 1], np.float32)
+    sides = np.array([box[2] - box[0], box[3] - box[1]] * 2)
+    noise = np.clip(rng.normal(0, BOX_NOISE, 4) * sides, -BOX_NOISE_MOST, BOX_NOISE_MOST)
+    h, w = mask.shape
+    moved = np.clip(box + noise, 0, [w, h, w, h])
+    return moved.astype(np.float32) if (moved[2:] - moved[:2] >= 1).all() else box
+
+
+def corrective_points(
+    logits: Tensor, masks: Tensor, generator: torch.Generator | None
+) -> tuple[Tensor, Tensor]:
+    """One point a mask from where the prediction is wrong, likelier inside large errors.
+
+    logits, masks: B x h x w of the prediction and of the truth (bool), of one resolution.
+    Returns coordinates B x 2 (x, y in cells of that resolution) and labels B: 1 where the mask was
+    missed, 0 where it was exceeded. A perfect prediction gives a point of the mask with label 1.
+    """
+    b, _, width = masks.shape
+    error = ((logits > 0) != masks).float()
+    weights = error * F.avg_pool2d(error[:, None], 5, 1, 2)[:, 0] ** 2
+    perfect = weights.flatten(1).sum(1) == 0
+    weights[perfect] = 1e-6 + masks[perfect].float()
+    at = torch.multinomial(weights.flatten(1), 1, generator=generator)[:, 0]
+    points = torch.stack([at % width, at // width], dim=1).float()
+    labels = masks.flatten(1)[torch.arange(b), at].long()
+    return points, labels
