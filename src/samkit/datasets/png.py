@@ -1,0 +1,125 @@
+"""The official `amg.py` layout: a folder for each image, with 0.png … and metadata.csv."""
+
+import contextlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from samkit.datasets.document import check_name
+from samkit.datasets.payload import ImageLike, payload_of
+from samkit.datasets.records import Record
+from samkit.errors import SamkitError, UsageError
+from samkit.files import atomic_write
+from samkit.masks import rle
+
+METADATA = "metadata.csv"
+HEADER = (
+    "id,area,bbox_x0,bbox_y0,bbox_w,bbox_h,point_input_x,point_input_y,predicted_iou,"
+    "stability_score,crop_box_x0,crop_box_y0,crop_box_w,crop_box_h"
+)
+
+
+class PngWriter:
+    """Writes OUT/NAME/0.png, 1.png, … (white on black) and OUT/NAME/metadata.csv, in given order.
+
+    A folder appears whole or not at all. The id in metadata.csv is the number of the PNG; the point
+    is the first of the record's, and empty where it has none.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        """folder: OUT, made where it is missing."""
+        self.folder = Path(folder)
+
+    def __enter__(self) -> "PngWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def write(
+        self,
+        image: ImageLike,
+        records: Iterable[Mapping[str, Any]],
+        *,
+        name: str | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> Path:
+        """Write an image's masks and return their folder; arguments and errors as in `StoreWriter`.
+
+        Raises UsageError where OUT/NAME is a folder of something else.
+        """
+        payload = payload_of(image, records, name=name, size=size)
+        target = self.folder / check_name(payload.name)
+        with _whole_folder(target) as folder:
+            for number, record in enumerate(payload.records):
+                write_mask(folder / f"{number}.png", rle.decode(record["segmentation"]))
+            rows = [_row(number, record) for number, record in enumerate(payload.records)]
+            with atomic_write(folder / METADATA, "w") as file:
+                file.write("\n".join([HEADER, *rows]) + "\n")
+        return target
+
+    def close(self) -> None:
+        """Nothing is left to do; every folder is whole already."""
+
+
+def is_png_done(folder: str | Path, name: str) -> bool:
+    """Whether an image's folder of PNGs is there."""
+    return (Path(folder) / name / METADATA).is_file()
+
+
+def write_mask(path: str | Path, mask: NDArray[np.bool_]) -> None:
+    """Write a (H, W) bool mask as an 8-bit PNG of 0 and 255, whole or not at all."""
+    with atomic_write(path) as file:
+        Image.fromarray(np.where(mask, np.uint8(255), np.uint8(0))).save(file, format="PNG")
+
+
+def _row(number: int, record: Record) -> str:
+    point = record["point_coords"][0] if record["point_coords"] else ["", ""]
+    values = [
+        number,
+        record["area"],
+        *record["bbox"],
+        *point,
+        record["predicted_iou"],
+        record["stability_score"],
+        *record["crop_box"],
+    ]
+    return ",".join(map(str, values))
+
+
+@contextlib.contextmanager
+def _whole_folder(target: Path) -> Iterator[Path]:
+    """A folder to fill, which takes its name only when the block has ended without an exception."""
+    if target.exists() and not (target / METADATA).is_file():
+        raise UsageError(f"{target} is there already and holds something else; choose another -o.")
+    token = secrets.token_hex(8)
+    fresh, old = (target.with_name(f".samkit-{token}.{kind}") for kind in ("tmp", "old"))
+    try:
+        try:
+            fresh.mkdir(parents=True)
+        except OSError as error:
+            raise _cannot_write(target, error) from error
+        yield fresh
+        try:
+            if target.exists():
+                os.rename(target, old)
+            os.rename(fresh, target)
+        except OSError as error:
+            if old.exists() and not target.exists():
+                os.rename(old, target)
+            raise _cannot_write(target, error) from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+        if target.exists():
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _cannot_write(target: Path, error: OSError) -> SamkitError:
+    return SamkitError(f"Cannot write {target}: {error.strerror}; choose another place.")
