@@ -59,6 +59,13 @@ def test_larger_masks_come_out_as_with_opencv(mode, blur):
     assert changed == expect_changed and (found == expect).all()
 
 
+def test_of_equal_islands_the_one_that_opencv_meets_first_stays():
+    mask = np.array([[0, 0, 1, 0, 0], [1, 0, 0, 0, 0]], bool)
+    found, changed = remove_small_regions(mask, 5, "islands")
+    assert changed and np.argwhere(found).tolist() == [[1, 0]]
+    assert (found == as_officially(mask, 5, "islands")[0]).all()
+
+
 @given(bools, st.integers(1, 12), st.sampled_from(["holes", "islands"]))
 def test_a_second_time_changes_nothing(mask, area_thresh, mode):
     once, _ = remove_small_regions(mask, area_thresh, mode)

@@ -161,6 +161,9 @@ def test_wrong_arguments_are_usage_errors():
         {"size": [2, 2], "counts": "4T"},
         {"size": [2, 2], "counts": "oooooooooooo0"},
         {"size": [2, 2], "counts": "5O"},
+        {"size": [2, 2], "counts": "1O4"},
+        {"size": [4, 4], "counts": " 0"},
+        {"size": [2, 2], "counts": "t0"},
         {"size": [2, 2], "counts": "4" + "0" * 100},
     ],
 )
