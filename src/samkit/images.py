@@ -228,7 +228,7 @@ def _rgb(image: Image.Image, name: str) -> Pixels:
         raise ImageError(f"{name} holds pixels of the kind {image.mode}; save it as RGB.")
     if image.has_transparency_data:
         return _on_white(image.convert("RGBA"))
-    return np.array(image.convert("RGB"))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _nonzero(image: Image.Image, name: str) -> Bools:
