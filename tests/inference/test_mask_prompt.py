@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from samkit.errors import UsageError
+from samkit.inference.mask_prompt import mask_prompt
+from samkit.inference.predictor import SamPredictor
+from samkit.modeling import VARIANTS, Sam
+
+
+@pytest.fixture(scope="module")
+def sam():
+    sam = Sam(VARIANTS["default"]).eval()
+    sam.set_image_size(256)
+    return sam
+
+
+def disc(size, centre, radius):
+    y, x = np.mgrid[: size[0], : size[1]]
+    return (y - centre[0]) ** 2 + (x - centre[1]) ** 2 <= radius**2
+
+
+def enlarged(logits, sam, size):
+    h, w = size
+    scale = 256 / max(h, w)
+    back = sam.postprocess_masks(
+        torch.from_numpy(logits)[None], (round(h * scale), round(w * scale)), size
+    )
+    return (back[0, 0] > 0).numpy()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(100, 700), st.integers(100, 700), st.floats(0.2, 0.8), st.floats(0.2, 0.8))
+def test_the_logits_give_the_mask_back(sam, height, width, y, x):
+    mask = disc((height, width), (y * height, x * width), 0.15 * max(height, width))
+    logits = mask_prompt(mask, sam)
+    assert logits.shape == (1, 128, 128) and logits.dtype == np.float32
+    assert np.abs(logits).max() <= 10.0
+    back = enlarged(logits, sam, mask.shape)
+    assert (back & mask).sum() / (back | mask).sum() > 0.93
+
+
+def test_edges_are_soft_and_the_padding_is_sure_background(sam):
+    logits = mask_prompt(disc((200, 400), (100, 200), 80), sam)[0]
+    assert logits.max() > 9.9 and (logits[64:] == -10).all()
+    edge = logits[32]
+    steps = np.abs(np.diff(edge))
+    assert 5 < steps.max() < 15
+
+
+def test_an_object_at_the_image_edge_is_not_eaten_by_the_padding(sam):
+    logits = mask_prompt(np.ones((200, 400), bool), sam)[0]
+    assert (logits[:64] > 9.9).all()
+
+
+def test_thin_things_survive(sam):
+    mask = np.zeros((1000, 1000), bool)
+    mask[500, 100:900] = True
+    logits = mask_prompt(mask, sam)[0]
+    assert (logits.max(0)[15:112] > 0).all()
+
+
+def test_an_empty_mask_is_sure_background(sam):
+    assert (mask_prompt(np.zeros((30, 40), bool), sam) == -10).all()
+
+
+def test_other_types_are_refused(sam):
+    with pytest.raises(UsageError, match="uint8"):
+        mask_prompt(np.zeros((30, 40), np.uint8), sam)
+
+
+def test_the_predictor_takes_a_mask_at_the_size_of_the_image(sam):
+    predictor = SamPredictor(sam)
+    predictor.set_image(np.zeros((100, 150, 3), np.uint8))
+    mask = disc((100, 150), (50, 70), 30)
+    ours = predictor.predict(mask_input=mask)[2]
+    theirs = predictor.predict(mask_input=mask_prompt(mask, sam))[2]
+    np.testing.assert_array_equal(ours, theirs)
+    masks, _, _ = predictor.predict_many(mask_input=np.stack([mask, ~mask]))
+    assert masks.shape == (2, 3, 100, 150)
