@@ -1,0 +1,1 @@
+"""Files that come inside the package: the small default model."""

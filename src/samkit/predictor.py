@@ -1,0 +1,5 @@
+"""The official module of this name."""
+
+from samkit.inference.predictor import SamPredictor
+
+__all__ = ["SamPredictor"]
