@@ -36,6 +36,7 @@ def test_pycocotools_loads_what_we_write_and_its_areas_and_boxes_agree(
         "photo.jpg",
     ]
     assert [c["name"] for c in coco.loadCats(coco.getCatIds())] == ["object"]
+    assert [len(coco.getAnnIds(imgIds=[k])) for k in (1, 2, 3)] == [1, 3, 0]
     annotations = coco.loadAnns(coco.getAnnIds(imgIds=[2]))
     for annotation, mask in zip(annotations, masks, strict=True):
         assert (coco.annToMask(annotation) == mask).all()

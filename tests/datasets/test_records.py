@@ -84,6 +84,10 @@ def test_keys_of_others_are_kept_where_sa1b_readers_do_not_look():
         ("segmentation", [[1, 1, 2, 2, 3, 3]], "mask"),
         ("samkit", [], "samkit"),
         ("samkit", {"other": 3}, "samkit"),
+        ("samkit", {"seconds": math.nan}, "samkit"),
+        ("samkit", {"labels": ["\ud800"]}, "samkit"),
+        ("samkit", {"mask": MASK}, "samkit"),
+        ("note", math.inf, "samkit"),
     ],
 )
 def test_a_field_of_the_wrong_kind_is_named(field, value, word):
@@ -125,6 +129,15 @@ def test_a_document_damaged_anywhere_is_read_in_part_or_refused_but_never_worse(
         return
     for record in document.records:
         assert rle.decode(record["segmentation"]).shape == document.image.size
+
+
+def test_a_number_that_is_not_finite_costs_its_record_and_not_the_document():
+    text = json.dumps({"image": SOUND, "annotations": [from_mask(MASK, 1), from_mask(MASK, 2)]})
+    for word in ("NaN", "-Infinity", "1e999"):
+        damaged = text.replace('"predicted_iou": 1.0', f'"predicted_iou": {word}', 1)
+        document = parse_document(damaged.encode())
+        assert [record["id"] for record in document.records] == [2]
+        assert [place for place, _ in document.broken] == ["annotation 0"]
 
 
 def test_a_document_is_written_as_sa1b_publishes_it_and_read_back_equal():

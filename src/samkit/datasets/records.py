@@ -11,6 +11,7 @@
 Whatever we add lies under one more key, "samkit" (prompts, model, stage, editor, seconds, labels).
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
 
@@ -163,9 +164,12 @@ def _own_part(value: Mapping[str, Any], name: str) -> dict[str, Any]:
     if not isinstance(own, Mapping) or not isinstance(own.get("other", {}), Mapping):
         raise FormatError(f'{name} has a "{OWN_KEY}" (or "other" in it) that is no JSON object.')
     other = {key: item for key, item in value.items() if key not in FIELDS and key != OWN_KEY}
-    if not other:
-        return dict(own)
-    return {**own, "other": {**own.get("other", {}), **other}}
+    own = {**own, "other": {**own.get("other", {}), **other}} if other else dict(own)
+    try:
+        json.dumps(own, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise FormatError(f'{name} has a "{OWN_KEY}" that JSON cannot hold ({error}).') from error
+    return own
 
 
 def _as_rle(segmentation: Any) -> Any:

@@ -1,0 +1,1 @@
+"""Pictures for people: masks drawn on photographs, contact sheets, colours."""
