@@ -26,12 +26,12 @@ class Recipe:
     """Side of the crops, one drawn a step; so many crops are taken that their pixels are the same."""
     pixels: int = 6 * 256 * 256
     """Pixels of the crops of one step."""
-    masks: int = 32
+    masks: int = 20
     """Masks of one step, shared evenly among its crops."""
     long_side: tuple[float, float] = (320.0, 900.0)
     """Range of the photograph's scaled longer side, log-uniform; the model is used at 512. Crops of
     512 show the whole photograph: there the range ends at 512."""
-    more_rounds: tuple[float, ...] = (0.25, 0.45, 0.3)
+    more_rounds: tuple[float, ...] = (0.5, 0.35, 0.15)
     """Chances of 0, 1, 2 … corrective rounds after the first prompt."""
     source_power: float = 0.6
     """A source is drawn in proportion to its number of images to this power."""

@@ -101,7 +101,7 @@ class PromptableStep:
                     pick = torch.zeros(b, dtype=torch.long)
                     seen[f"c{number + 1}"] = float(truth[:, SINGLE].mean())
                 chosen = logits[torch.arange(b), pick]
-                previous = chosen[:, None].clamp(-10, 10)
+                previous = chosen[:, None]
                 if number + 1 < rounds:
                     new, kinds = prompts.corrective_points(chosen, target[:, 0] > 0.5, generator)
                     new = (new + 0.5) * (crop.image.shape[0] / logits.shape[-1]) - 0.5
