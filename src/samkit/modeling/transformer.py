@@ -126,10 +126,10 @@ class Attention(nn.Module):
         if t > MANY_TOKENS:
             k, v = self._split(self.k_proj(image + pe)), self._split(self.v_proj(image))
             return self.out_proj(_merge(F.scaled_dot_product_attention(q, k, v)))
-        # k = W x + b; b adds the same to all scores of a token, which softmax takes out again.
-        asked = (q * q.shape[-1] ** -0.5) @ self._heads_of(self.k_proj)  # B x heads x T x C
-        asked = asked.flatten(1, 2)  # B x heads*T x C
-        scores = torch.baddbmm(asked @ pe[0].T, asked, image.transpose(1, 2))
+        q = q * q.shape[-1] ** -0.5
+        asked = (q @ self._heads_of(self.k_proj)).flatten(1, 2)  # B x heads*T x C
+        constant = (q @ self.k_proj.bias.view(self.num_heads, -1, 1)).flatten()
+        scores = self._scores(asked, constant, image, pe)
         seen = torch.softmax(scores, dim=-1) @ image  # B x heads*T x C
         seen = seen.view(b, self.num_heads, t, c)
         values = seen @ self._heads_of(self.v_proj).transpose(1, 2)  # B x heads x T x d
@@ -154,13 +154,18 @@ class Attention(nn.Module):
             return self.out_proj(_merge(F.scaled_dot_product_attention(q, k, v, scale=1.0)))
         else:
             asked = (k @ self._heads_of(self.q_proj)).flatten(1, 2)  # B x heads*T x C
-            constant = k @ self.q_proj.bias.view(n, d, 1)  # B x heads x T x 1
-            scores = torch.baddbmm(asked @ pe[0].T, asked, image.transpose(1, 2))
-            scores = scores.view(b, n, t, -1) + constant
+            constant = (k @ self.q_proj.bias.view(n, d, 1)).flatten()
+            scores = self._scores(asked, constant, image, pe).view(b, n, t, -1)
         weights = torch.softmax(scores, dim=2).flatten(1, 2)  # over the tokens
         out_heads = self.out_proj.weight.view(c, n, d).permute(1, 2, 0)  # heads x d x C
         told = (v @ out_heads).flatten(1, 2)  # B x heads*T x C
         return weights.transpose(1, 2) @ told + self.out_proj.bias
+
+    @staticmethod
+    def _scores(asked: Tensor, constant: Tensor, image: Tensor, pe: Tensor) -> Tensor:
+        """asked . (image + pe) + constant, B x M x N; the product with pe is one for the batch."""
+        by_place = torch.addmm(constant[:, None], asked.flatten(0, 1), pe[0].T)
+        return torch.baddbmm(by_place.view(*asked.shape[:2], -1), asked, image.transpose(1, 2))
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # B x heads x L x d

@@ -25,9 +25,10 @@ class Photo:
 class CropLoader:
     """Endless batches; batch number n depends on the seed and n alone, so that runs resume."""
 
-    def __init__(self, photos: Sequence[Photo], recipe: Recipe, largest: int) -> None:
+    def __init__(self, photos: Sequence[Photo], recipe: Recipe, largest: int, stride: int) -> None:
         self.recipe = recipe
         self.largest = largest
+        self.stride = stride
         by_source: dict[str, list[Photo]] = {}
         for photo in photos:
             by_source.setdefault(photo.source, []).append(photo)
@@ -41,7 +42,7 @@ class CropLoader:
         rng = np.random.default_rng([recipe.seed, number])
         size = int(rng.choice(recipe.crop_sizes))
         count = max(1, recipe.pixels // size**2)
-        each = max(1, recipe.masks // count)
+        each = max(1, round(recipe.cells / (size // self.stride) ** 2 / count))
         low, high = recipe.long_side
         if size == self.largest:
             high = size

@@ -35,7 +35,7 @@ class Trainer:
         self.sam = sam
         self.recipe = recipe
         self.folder = folder
-        self.loader = CropLoader(photos, recipe, sam.image_encoder.img_size)
+        self.loader = CropLoader(photos, recipe, sam.image_encoder.img_size, sam.config.stride)
         self.averaged = {name: value.clone() for name, value in sam.state_dict().items()}
         self.optimiser = torch.optim.AdamW(self._groups(), betas=recipe.betas)
         self.step = 0
@@ -78,6 +78,7 @@ class Trainer:
         for crops in self.loader.batches(self.step, end):
             began = time.perf_counter()
             rng = np.random.default_rng([self.recipe.seed, self.step, 1])
+            torch.manual_seed(int(rng.integers(1 << 62)))  # dropout, drop path
             rate = learning_rate(self.recipe, self.step)
             for group in self.optimiser.param_groups:
                 group["lr"] = rate * group["scale"]

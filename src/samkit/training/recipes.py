@@ -22,12 +22,13 @@ class Recipe:
     clip_norm: float = 5.0
     ema: float = 0.998
     """Decay of the averaged weights, which are what is kept."""
-    crop_sizes: tuple[int, ...] = (256, 256, 384, 512)
+    crop_sizes: tuple[int, ...] = (256, 256, 256, 384, 512)
     """Side of the crops, one drawn a step; so many crops are taken that their pixels are the same."""
     pixels: int = 6 * 256 * 256
     """Pixels of the crops of one step."""
-    masks: int = 20
-    """Masks of one step, shared evenly among its crops."""
+    cells: int = 26_000
+    """Masks times cells of the embedding in one step, which is what the decoder costs; the masks are
+    shared evenly among the crops."""
     long_side: tuple[float, float] = (320.0, 900.0)
     """Range of the photograph's scaled longer side, log-uniform; the model is used at 512. Crops of
     512 show the whole photograph: there the range ends at 512."""
@@ -35,7 +36,7 @@ class Recipe:
     """Chances of 0, 1, 2 … corrective rounds after the first prompt."""
     source_power: float = 0.6
     """A source is drawn in proportion to its number of images to this power."""
-    bce: float = 1.0
+    focal: float = 1.0
     dice: float = 1.0
     iou: float = 0.5
     others: float = 0.05
@@ -47,5 +48,5 @@ class Recipe:
 
 RECIPES: dict[str, Recipe] = {
     "default": Recipe(),
-    "debug": Recipe(steps=4, warmup=1, cooldown=2, pixels=2 * 128 * 128, crop_sizes=(128,), masks=4),
+    "debug": Recipe(steps=4, warmup=1, cooldown=2, pixels=2 * 128 * 128, crop_sizes=(128,), cells=1024),
 }

@@ -79,9 +79,8 @@ class PromptableStep:
             )
             state = sam.mask_decoder.run_transformer(embedding, pe, sparse, dense)
             logits = sam.mask_decoder.masks(state, fine=fine)  # B x 4 x 4h x 4w
-            each = recipe.dice * losses.dice_loss(
-                logits, target
-            ) + recipe.bce * losses.balanced_bce_loss(logits, target)
+            each = recipe.dice * losses.dice_loss(logits, target)
+            each = each + recipe.focal * losses.normalised_focal_loss(logits, target)
             iou_error = losses.iou_loss(state.iou, logits, target).mean(1)
             single = each[:, 0]
             if number == 0:
