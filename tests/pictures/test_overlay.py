@@ -5,6 +5,7 @@ from PIL import Image
 from samkit.errors import FormatError, SamkitError, UsageError
 from samkit.masks import rle
 from samkit.pictures import contours
+from samkit.pictures.colours import oklab
 from samkit.pictures.contours import Stroke, crop_mask, draw_contour
 from samkit.pictures.overlay import default_line_width, draw_overlay
 from samkit.pictures.saving import save_picture
@@ -44,6 +45,17 @@ def test_overlapping_fills_do_not_add_up(masks):
     black = np.zeros_like(GRAY)
     picture = draw_overlay(black, [masks[1]] * 20, fill=0.3, line_width=0)
     assert 20 < picture[30, 32].max() <= round(0.3 * 255) + 1
+
+
+def test_masks_that_touch_get_colours_that_are_easy_to_tell_apart():
+    rows, columns = np.mgrid[:100, :100]
+    cells = rows // 10 * 10 + columns // 10
+    picture = draw_overlay(
+        np.zeros((100, 100, 3), np.uint8), [cells == k for k in range(100)], fill=1, line_width=0
+    )
+    lab = oklab(picture[5::10, 5::10])
+    for axis in (0, 1):
+        assert np.linalg.norm(np.diff(lab, axis=axis), axis=-1).min() > 0.15
 
 
 def test_arrays_rles_and_records_give_the_same_picture(masks):
