@@ -56,6 +56,9 @@ _WHERE = {
     "sam_model_registry": "build_sam",
 }
 
+_MODULES = ("automatic_mask_generator", "modeling", "predictor", "utils")
+"""Official modules that are there as attributes as soon as the package is imported."""
+
 
 def __getattr__(name: str) -> Any:
     import importlib
@@ -66,6 +69,8 @@ def __getattr__(name: str) -> Any:
         value: Any = version("samkit")
     elif name in _WHERE:
         value = getattr(importlib.import_module(f"samkit.{_WHERE[name]}"), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"samkit.{name}")
     else:
         raise AttributeError(f"module 'samkit' has no attribute {name!r}")
     globals()[name] = value

@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from samkit.checkpoints.identity import hash_tensors, remember
 from samkit.checkpoints.precision import set_encoder_dtype
 from samkit.checkpoints.sizes import variant_of
-from samkit.checkpoints.weights import FLOATS, Contents, listed, shortened, shown
+from samkit.checkpoints.weights import FLOATS, Contents, listed, tamed, shown
 from samkit.errors import CheckpointError
 from samkit.modeling import PyramidConfig, Sam, SamConfig
 
@@ -60,12 +60,15 @@ def skeleton(config: SamConfig, source: str, tensors: int) -> Sam:
             return Sam(config)
     except (ValueError, RuntimeError, TypeError, ArithmeticError, LookupError) as error:
         raise CheckpointError(
-            f"{source} has a configuration that makes no model: {shortened(str(error))}."
+            f"{source} has a configuration that makes no model: {tamed(str(error))}."
         ) from error
 
 
 class _WithoutMemory(TorchFunctionMode):
-    """Within it, layers make their parameters on the meta device."""
+    """Within it, layers make their parameters on the meta device and do not initialise them.
+
+    (Initialising on the meta device would do nothing either, but import half of torch for it.)
+    """
 
     _makers = (torch.empty, torch.zeros, torch.ones, torch.randn)
 
@@ -77,9 +80,17 @@ class _WithoutMemory(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = dict(kwargs or {})
+        target = args[0] if args else kwargs.get("tensor")
+        if isinstance(target, Tensor) and target.is_meta and _is_in_place(func):
+            return target
         if func in self._makers and kwargs.get("device") is None:
-            kwargs["device"] = "meta"
+            return torch.empty(*args, **{**kwargs, "device": "meta"})
         return func(*args, **kwargs)
+
+
+def _is_in_place(func: Callable[..., Any]) -> bool:
+    name = getattr(func, "__name__", "")
+    return name.endswith("_") and not name.endswith("__")
 
 
 def _parts(config: SamConfig) -> int:

@@ -20,7 +20,7 @@ from samkit.checkpoints.safetensors_files import (
     write_safetensors,
 )
 from samkit.checkpoints.sizes import named
-from samkit.checkpoints.weights import Contents, shortened, shown
+from samkit.checkpoints.weights import Contents, tamed, shown
 from samkit.errors import CheckpointError, UsageError
 from samkit.modeling import Sam, SamConfig
 
@@ -114,7 +114,7 @@ def parse_config(source: str, values: Any) -> SamConfig:
     try:
         return named(SamConfig.from_dict(values))
     except CheckpointError as error:
-        raise CheckpointError(f"{source} is damaged: {shortened(str(error))}") from error
+        raise CheckpointError(f"{source} is damaged: {tamed(str(error))}") from error
     except (TypeError, ValueError, LookupError, ArithmeticError) as error:
         raise CheckpointError(f"{source} is damaged: its configuration is odd.") from error
 

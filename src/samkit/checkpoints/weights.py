@@ -53,12 +53,13 @@ def check_tensors(source: str, values: Mapping[Any, Any]) -> dict[str, Tensor]:
 
 def shown(text: object) -> str:
     """Text out of a file as an error sentence may hold it: quoted, printable and short."""
-    return ascii(shortened(str(text)))
+    return f"'{tamed(str(text))}'"
 
 
-def shortened(text: str) -> str:
-    """Text cut to a length that fits a sentence."""
-    return text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "…"
+def tamed(text: str) -> str:
+    """Text cut to a length that fits a sentence, with nothing in it that moves a cursor."""
+    cut = text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
 
 
 def listed(names: Iterable[str]) -> str:
