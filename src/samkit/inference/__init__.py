@@ -1,15 +1,22 @@
 """Prediction and automatic masks: from photographs to masks with a trained model."""
 
+from samkit.inference.automatic_mask_generator import SamAutomaticMaskGenerator
+from samkit.inference.candidates import Candidates
 from samkit.inference.embeddings import ImageEmbedding, embed_images
 from samkit.inference.mask_prompt import mask_prompt
 from samkit.inference.predictor import ImageNotSet, Prediction, SamPredictor
+from samkit.inference.settings import PRESETS, AutomaticMaskSettings
 from samkit.inference.transforms import ResizeLongestSide
 
 __all__ = [
+    "PRESETS",
+    "AutomaticMaskSettings",
+    "Candidates",
     "ImageEmbedding",
     "ImageNotSet",
     "Prediction",
     "ResizeLongestSide",
+    "SamAutomaticMaskGenerator",
     "SamPredictor",
     "embed_images",
     "mask_prompt",

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor
 
 from samkit.inference.embeddings import ImageEmbedding
 from samkit.inference.prompts import Prompts
+from samkit.inference.upscaling import Upscaler
 from samkit.modeling import Sam
 from samkit.modeling.mask_decoder import MULTI, SINGLE
 
@@ -22,6 +24,17 @@ def prompts_at_once(sam: Sam) -> int:
     h, w = sam.prompt_encoder.image_embedding_size
     elements = CPU_ELEMENTS if sam.device.type == "cpu" else GPU_ELEMENTS
     return max(1, elements // (h * w * sam.prompt_encoder.embed_dim))
+
+
+def upscaler_of(sam: Sam, embedding: ImageEmbedding, device: torch.device | str) -> Upscaler:
+    """What enlarges this model's low-res logits, on a device, to the size of the image."""
+    return Upscaler(
+        sam.prompt_encoder.mask_input_size[0],
+        sam.image_encoder.img_size,
+        embedding.input_size,
+        embedding.original_size,
+        device,
+    )
 
 
 def decode(

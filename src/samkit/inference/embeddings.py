@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
@@ -160,33 +161,40 @@ def embed_images(
 ) -> list[ImageEmbedding]:
     """Embeddings of several images, a batch of them through the encoder at a time.
 
-    images: arrays as `samkit.images.from_array` takes them (H x W x 3 uint8 RGB, and others
-    that it converts), each of its own size. batch_size: more than 1 pays on a GPU; on a CPU it
-    only costs memory. Raises ImageError for an array that is no image.
+    images: arrays as `samkit.images.from_array` takes them (H x W x 3 uint8 RGB, and others that
+    it converts), each of its own size. batch_size: more than 1 pays on a GPU; on a CPU it only
+    costs memory. Raises ImageError for an array that is no image.
     """
     if batch_size < 1:
         raise UsageError(f"batch_size must be at least 1, not {batch_size}.")
     made_by = model_id(sam)
-    transform = ResizeLongestSide(sam.image_encoder.img_size)
     embeddings: list[ImageEmbedding] = []
     for start in range(0, len(images), batch_size):
         arrays = [from_array(image) for image in images[start : start + batch_size]]
-        resized = [transform.apply_image(array) for array in arrays]
-        inputs = torch.stack([sam.preprocess(to_chw(image, sam.device)) for image in resized])
-        features, fine = sam.encode(inputs)
-        for i, (array, small) in enumerate(zip(arrays, resized, strict=True)):
-            embeddings.append(
-                ImageEmbedding(
-                    features[i : i + 1].clone(),  # a batch would be kept alive by any part of it
-                    (array.shape[0], array.shape[1]),
-                    (small.shape[0], small.shape[1]),
-                    made_by,
-                    {name: part[i : i + 1].clone() for name, part in fine.items()},
-                )
-            )
+        embeddings += embed_batch(sam, arrays, made_by)
     return embeddings
 
 
-def to_chw(image: NDArray[Any], device: torch.device) -> Tensor:
+def embed_batch(
+    sam: Sam, images: Sequence[NDArray[np.uint8]], made_by: str
+) -> list[ImageEmbedding]:
+    """Embeddings of H x W x 3 uint8 images that go through the encoder together."""
+    transform = ResizeLongestSide(sam.image_encoder.img_size)
+    resized = [transform.apply_image(image) for image in images]
+    inputs = torch.stack([sam.preprocess(to_chw(image, sam.device)) for image in resized])
+    features, fine = sam.encode(inputs)
+    return [
+        ImageEmbedding(
+            features[i : i + 1].clone(),  # any part of a batch would keep all of it alive
+            (image.shape[0], image.shape[1]),
+            (small.shape[0], small.shape[1]),
+            made_by,
+            {name: part[i : i + 1].clone() for name, part in fine.items()},
+        )
+        for i, (image, small) in enumerate(zip(images, resized, strict=True))
+    ]
+
+
+def to_chw(image: NDArray[np.uint8], device: torch.device) -> Tensor:
     """H x W x 3 uint8 to 3 x H x W uint8 on a device."""
-    return torch.from_numpy(image).to(device).permute(2, 0, 1).contiguous()
+    return torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1).contiguous()

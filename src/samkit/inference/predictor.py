@@ -16,7 +16,7 @@ from samkit.checkpoints.identity import model_id
 from samkit.errors import UsageError
 from samkit.images import from_array
 from samkit.inference import prompts as prompting
-from samkit.inference.decoding import decode
+from samkit.inference.decoding import decode, upscaler_of
 from samkit.inference.embeddings import ImageEmbedding, require_fit, to_chw
 from samkit.inference.mask_prompt import as_mask_input
 from samkit.inference.prompts import as_array
@@ -267,13 +267,7 @@ class SamPredictor:
 
     def _set(self, embedding: ImageEmbedding) -> None:
         self._embedding = embedding
-        self._upscaler = Upscaler(
-            self.model.prompt_encoder.mask_input_size[0],
-            self.model.image_encoder.img_size,
-            embedding.input_size,
-            embedding.original_size,
-            self.device,
-        )
+        self._upscaler = upscaler_of(self.model, embedding, self.device)
         self.features = embedding.features
         self.original_size, self.input_size = embedding.original_size, embedding.input_size
         self.is_image_set = True

@@ -74,8 +74,8 @@ class Upscaler:
         of the full-size mask, as each cell counts with the weight that it has there.
         """
         rows, cols = self.valid_size
-        counted = above[..., :rows, :cols].float() @ self._cols.share
-        return counted @ self._rows.share
+        counted = above[..., :rows, :cols].float() @ self._cols.share.to(above.device)
+        return counted @ self._rows.share.to(above.device)
 
     def windows(self, low: Tensor, level: float) -> list[Window]:
         """For each of P x n x n logits the low-res cells that matter for what is above a level.
