@@ -1,7 +1,8 @@
 """Scores a model on a folder of stores: `python runs/score_default.py MODEL DATA [--clicks N]`.
 
 MODEL is a name, a weight file, or the state folder of a training (then its averaged weights count).
-With `--held-out` DATA is the training data, of which only the held-out twentieth is scored.
+With `--held-out` DATA is the training data, of which only the held-out twentieth is scored. With
+`--rules` the rules that need no model answer instead, and MODEL is not read.
 """
 
 import argparse
@@ -13,7 +14,13 @@ import torch
 from train_default import NEW_DOMAINS, held_out
 
 from samkit import images
-from samkit.evaluation.promptable import LEAST_PIXELS, Score, score_photo, table
+from samkit.evaluation.promptable import (
+    LEAST_PIXELS,
+    Score,
+    score_photo,
+    score_rules,
+    table,
+)
 from samkit.inference.predictor import SamPredictor
 from samkit.masks import rle
 from samkit.modeling import VARIANTS, Sam
@@ -38,12 +45,12 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("data", type=Path)
     parser.add_argument("--clicks", type=int, default=1)
-    parser.add_argument("--rules", action="store_true", help="score the rules without a model, too")
+    parser.add_argument("--rules", action="store_true", help="score the rules instead of a model")
     parser.add_argument("--held-out", action="store_true")
     parser.add_argument("--share", type=float, default=1.0, help="share of the images, by name")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    predictor = SamPredictor(load_model(args.model))
+    predictor = None if args.rules else SamPredictor(load_model(args.model))
     scores: list[Score] = []
     for path in sorted(args.data.glob("*/*.json")):
         source = path.parent.name
@@ -59,9 +66,13 @@ def main() -> None:
         ]
         if masks:
             image = images.read(path.with_name(record["image"]["file_name"]))
-            scores += score_photo(
-                predictor, source, path.stem, image, masks, args.clicks, args.rules
-            )
+            if predictor is None:
+                scores += [
+                    Score(source, path.stem, int(mask.sum()), score_rules(image, mask))
+                    for mask in masks
+                ]
+            else:
+                scores += score_photo(predictor, source, path.stem, image, masks, args.clicks)
     rows = table(scores)
     known = [s for s in scores if s.source not in NEW_DOMAINS]
     if len(known) < len(scores):

@@ -32,7 +32,6 @@ def score_photo(
     image: np.ndarray,
     masks: Sequence[np.ndarray],
     clicks: int = 1,
-    baselines: bool = False,
 ) -> Iterator[Score]:
     """Scores of every mask of one photograph.
 
@@ -49,9 +48,6 @@ def score_photo(
         found = [dict[str, float]() for _ in part]
         _score_clicks(predictor, part, clicks, found)
         _score_boxes(predictor, part, found)
-        if baselines:
-            for mask, values in zip(part, found, strict=True):
-                values |= score_rules(image, mask)
         for mask, values in zip(part, found, strict=True):
             yield Score(source, name, int(mask.sum()), values)
 

@@ -14,6 +14,9 @@ LABEL_PADDING, LABEL_BACKGROUND, LABEL_FOREGROUND, LABEL_TOP_LEFT, LABEL_BOTTOM_
 CLICK_SIGMA = 6.0
 """Width of a click drawn on a prompt map, in pixels of the input image."""
 
+PROMPT_GAIN = 2.0
+"""How much louder than usual the last layer of the prompt maps' convolutions starts."""
+
 Window = tuple[int, int, int, int]
 """A part of the embedding's grid: top, left, height, width, in cells."""
 
@@ -53,6 +56,8 @@ class PromptEncoder(nn.Module):
             nn.Conv2d(chans, dim, kernel_size=1),
         )
         self.no_mask_embed = nn.Embedding(1, dim)
+        if config.prompt_maps:  # a drawn prompt starts as loud as the image it is added to
+            nn.init.normal_(self.mask_downscaling[-1].weight, std=PROMPT_GAIN / chans**0.5)
 
     @property
     def input_image_size(self) -> tuple[int, int]:

@@ -39,6 +39,12 @@ class PyramidEncoder(nn.Module):
         self.fine_4 = nn.Conv2d(by_stride[4], out // 4, kernel_size=1)
         self.fine_4_context = nn.Conv2d(out, out // 4, kernel_size=1, bias=False)
         self.fine_2 = nn.Conv2d(by_stride[2], out // 8, kernel_size=1)
+        # The trunk's features are several units wide. Finer ones start small beside what the decoder
+        # adds them to, else masks begin as edges that no prompt can move.
+        for lateral in self.laterals:
+            nn.init.normal_(lateral.weight, std=0.2 / lateral.in_channels**0.5)
+        for fine in (self.fine_4, self.fine_2):
+            nn.init.normal_(fine.weight, std=0.01)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: B x 3 x H x W, normalised. Returns the embedding B x C x H/8 x W/8."""

@@ -19,7 +19,7 @@ class Recipe:
     """The pretrained trunk learns at this share of the rate."""
     weight_decay: float = 0.05
     betas: tuple[float, float] = (0.9, 0.98)
-    clip_norm: float = 5.0
+    clip_norm: float = 2.0
     ema: float = 0.998
     """Decay of the averaged weights, which are what is kept."""
     crop_sizes: tuple[int, ...] = (256, 256, 256, 384, 512)
