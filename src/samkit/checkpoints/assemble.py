@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from samkit.checkpoints.identity import hash_tensors, remember
 from samkit.checkpoints.precision import set_encoder_dtype
 from samkit.checkpoints.sizes import variant_of
-from samkit.checkpoints.weights import FLOATS, Contents, listed, tamed, shown
+from samkit.checkpoints.weights import FLOATS, Contents, listed, shown, tamed
 from samkit.errors import CheckpointError
 from samkit.modeling import PyramidConfig, Sam, SamConfig
 

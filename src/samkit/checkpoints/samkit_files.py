@@ -20,7 +20,7 @@ from samkit.checkpoints.safetensors_files import (
     write_safetensors,
 )
 from samkit.checkpoints.sizes import named
-from samkit.checkpoints.weights import Contents, tamed, shown
+from samkit.checkpoints.weights import Contents, shown, tamed
 from samkit.errors import CheckpointError, UsageError
 from samkit.modeling import Sam, SamConfig
 
