@@ -3,6 +3,7 @@ import gzip
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -258,3 +259,34 @@ def test_memory_does_not_grow_with_the_image_beyond_the_image_itself():
     assert masks[200] and masks[3500]
     # Officially 64 x 3 float masks of 12 megapixels: 9 GB. The image itself has 37 MB.
     assert peaks[3500] - peaks[200] < 250
+
+
+MEASURE_VIT_B = """
+import resource, sys
+sys.path.insert(0, "benchmarks")
+import numpy as np, torch
+from PIL import Image
+from seeded import fill
+from samkit.inference import SamAutomaticMaskGenerator
+from samkit.modeling import VARIANTS, Sam
+sam = Sam(VARIANTS["vit_b"])
+fill(sam)
+small = np.random.default_rng(0).integers(0, 255, (30, 40, 3), np.uint8)
+image = np.asarray(Image.fromarray(small).resize((4000, 3000), Image.Resampling.BICUBIC))
+generator = SamAutomaticMaskGenerator(
+    sam.eval(), int(sys.argv[1]), pred_iou_thresh=0.3, stability_score_thresh=0.3,
+    output_mode="coco_rle")
+print(len(generator.generate(image)),
+      resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+@pytest.mark.slow
+def test_twelve_megapixels_with_vit_b_need_less_than_4_gigabytes():
+    root = Path(__file__).resolve().parents[2]
+    answer = subprocess.run(
+        [sys.executable, "-c", MEASURE_VIT_B, "16"],
+        capture_output=True, text=True, check=True, cwd=root,
+    )  # fmt: skip
+    masks, peak = map(int, answer.stdout.split())
+    assert masks and peak < 4000
