@@ -1,0 +1,220 @@
+"""The run behind `samkit auto`: image by image, each whole or not at all."""
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from samkit import images
+from samkit.cli.claims import Claims, State
+from samkit.cli.progress import Steps, steps
+from samkit.datasets.coco_writer import PARTS
+from samkit.datasets.formats import Writer, is_done, open_writer
+from samkit.datasets.labelmap import SUFFIX as LABELS
+from samkit.errors import FormatError, ImageError, UsageError
+from samkit.inference.settings import AutomaticMaskSettings
+
+if TYPE_CHECKING:
+    from samkit.inference.automatic_mask_generator import SamAutomaticMaskGenerator
+    from samkit.modeling import Sam
+
+OVERLAY = "_overlay.jpg"
+_WITHOUT_EFFECT = "points_per_batch"
+_FILES = {"sa1b": "{}.json", "coco": PARTS + "/{}.json", "png": "{}", "labelmap": "{}" + LABELS}
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that one run shall do."""
+
+    folder: Path
+    format: str
+    overlay: bool
+    copy_images: bool
+    images: dict[str, Path]
+    """By the name of the output."""
+    settings: AutomaticMaskSettings
+    model: str
+    """What the user calls the model."""
+
+    def files(self, name: str) -> list[str]:
+        """What the output of an image consists of, relative to the folder; copies not counted."""
+        files = [_FILES[self.format].format(name)]
+        return [*files, name + OVERLAY] if self.overlay else files
+
+    def is_whole(self, name: str) -> bool:
+        """Whether the masks of an image, and its copy where one is wanted, are there."""
+        copy = self.folder / (name + self.images[name].suffix.lower())
+        return is_done(self.format, self.folder, name) and (not self.copy_images or copy.exists())
+
+    def made_with(self, model_id: str) -> dict[str, Any]:
+        """What decides the masks, by which runs are compared."""
+        settings = asdict(self.settings)
+        del settings[_WITHOUT_EFFECT]
+        return {"model": model_id, **settings}
+
+
+def run(job: Job, load: Callable[[], "Sam"], *, force: bool) -> int:
+    """Do a job and return the exit code: 0 done, 1 where images failed.
+
+    Raises UsageError, before anything is written, where something would be written over that was
+    not made of the same images with the same settings, unless `force`.
+    """
+    _refuse_shared_files(job)
+    sam = load()
+    from samkit.checkpoints.identity import model_id
+    from samkit.inference.automatic_mask_generator import SamAutomaticMaskGenerator
+
+    generator = SamAutomaticMaskGenerator.from_settings(sam, job.settings, "coco_rle")
+    made_with = job.made_with(model_id(sam))
+    claims = Claims(job.folder, job.format)
+    with claims.held(), open_writer(job.format, job.folder, copy_images=job.copy_images) as writer:
+        if force:  # so that the same command without --force goes on where this one is stopped
+            for name in job.images:
+                claims.reopen(name, made_with, job.model, job.files(name))
+        todo = _unfinished(job, claims, made_with)
+        session = _Session(job, claims, made_with, generator, writer)
+        session.go(todo, resume="without --force " if force else "")
+    print(session.summary(skipped=len(job.images) - len(todo)))
+    return 1 if session.failed else 0
+
+
+class _Session:
+    """Goes through images and counts."""
+
+    def __init__(
+        self,
+        job: Job,
+        claims: Claims,
+        made_with: dict[str, Any],
+        generator: "SamAutomaticMaskGenerator",
+        writer: Writer,
+    ) -> None:
+        self._job, self._claims, self._made_with = job, claims, made_with
+        self._generator, self._writer = generator, writer
+        self.images = self.masks = self.failed = 0
+
+    def go(self, names: list[str], resume: str) -> None:
+        """Make the outputs of images; one that cannot be made is named, and the others go on.
+
+        resume: how the command goes on after an interruption.
+        """
+        with steps(len(names)) as progress:
+            try:
+                for name in names:
+                    self._step(name, progress)
+            except KeyboardInterrupt:
+                progress.note(
+                    f"Stopped after {self.images + self.failed} of {len(names)} images; the same "
+                    f"command {resume}goes on from there."
+                )
+                raise
+
+    def _step(self, name: str, progress: Steps) -> None:
+        image = self._job.images[name]
+        progress.start(str(image))
+        try:
+            count = self._make(name, image)
+        except (ImageError, FormatError, UsageError) as error:  # others would hit every image
+            self.failed += 1
+            progress.finish(str(error), failed=True)
+        except (MemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
+            self.failed += 1
+            progress.finish(
+                "it needs more memory than there is; make it smaller, or lower --points-per-batch.",
+                failed=True,
+            )
+        else:
+            self.images, self.masks = self.images + 1, self.masks + count
+            progress.finish(_count(count, "mask"))
+
+    def _make(self, name: str, image: Path) -> int:
+        """Write all of one image's outputs; returns how many masks it has."""
+        pixels = images.read(image)
+        records = self._generator.generate(pixels)
+        claim = self._claims.begin(
+            name, image, self._made_with, self._job.model, self._job.files(name)
+        )
+        if self._job.overlay:
+            from samkit.pictures.overlay import draw_overlay
+            from samkit.pictures.saving import save_picture
+
+            save_picture(self._job.folder / (name + OVERLAY), draw_overlay(pixels, records))
+        height, width = pixels.shape[:2]
+        self._writer.write(image, records, name=name, size=(height, width))
+        self._claims.finish(name, claim)
+        return len(records)
+
+    def summary(self, skipped: int) -> str:
+        """One line about the whole run."""
+        what = f"{self._job.format} and overlays" if self._job.overlay else self._job.format
+        made = f"{_count(self.masks, 'mask')} of {_count(self.images, 'image')} ({what})"
+        parts = [made] if self.images or not skipped else []
+        parts += [f"{_count(skipped, 'image')} done before"] if skipped else []
+        parts += [f"{_count(self.failed, 'image')} failed, named above"] if self.failed else []
+        return f"In {self._job.folder}: {'; '.join(parts)}."
+
+
+def _unfinished(job: Job, claims: Claims, made_with: dict[str, Any]) -> list[str]:
+    """Names of the images still to be done; UsageError where others' work is in the way."""
+    states: dict[State, list[str]] = {state: [] for state in State}
+    for name, image in job.images.items():
+        state = claims.state(name, image, made_with, job.files(name), job.is_whole(name))
+        states[state].append(name)
+    if others := states[State.FOREIGN] or states[State.OTHER_IMAGE]:
+        claim = claims.find(others[0])
+        owner = f"made of {claim.source.path}" if claim else "not written by samkit auto"
+        raise UsageError(
+            f"{job.folder} has an output for {_and_more(others)} already, {owner}; give another "
+            "-o, or --force to write over it."
+        )
+    if others := states[State.OTHER_SETTINGS]:
+        claim = claims.find(others[0])
+        assert claim is not None  # its state says so
+        now = {**made_with, "model": job.model}
+        before = {**claim.made_with, "model": claim.model}
+        if made_with["model"] != claim.made_with.get("model") and job.model == claim.model:
+            now["model"] = f"another of that name ({made_with['model']})"
+        differing = [
+            f"{key} {before.get(key)}, now {value}"
+            for key, value in now.items()
+            if made_with[key] != claim.made_with.get(key)
+        ]
+        raise UsageError(
+            f"{job.folder} has masks of {_and_more(others)} that were made otherwise "
+            f"({'; '.join(differing)}); give another -o to keep both, or --force to make them anew."
+        )
+    return states[State.TODO]
+
+
+def _refuse_shared_files(job: Job) -> None:
+    """UsageError where two images would be written to one file, or over one of the photographs."""
+    photographs = {os.path.realpath(image) for image in job.images.values()}
+    owners: dict[str, str] = {}
+    for name in job.images:
+        for file in job.files(name):
+            place = os.path.realpath(job.folder / file)
+            if place in photographs:
+                raise UsageError(
+                    f"The output of {name} would be written over the photograph {file}; give "
+                    "another -o."
+                )
+            if owners.setdefault(place, name) != name:
+                raise UsageError(
+                    f"The outputs of {owners[place]} and {name} would both be {file}; rename one."
+                )
+
+
+def _out_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or "memory" in str(error).lower()
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def _and_more(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
