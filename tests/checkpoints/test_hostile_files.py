@@ -204,9 +204,11 @@ def test_a_cut_safetensors_file_is_called_cut(tiny: Sam, tmp_path: Path) -> None
         assert "cut short" in refused(path)
 
 
-@pytest.mark.parametrize("length", [2**63, 2**40, 50_000_000])
+@pytest.mark.parametrize(
+    ("length", "words"), [(2**63, "cut short"), (2**40, "cut short"), (50_000_000, "hostile")]
+)
 def test_a_header_of_absurd_length_is_refused_before_it_is_read(
-    length: int, tmp_path: Path
+    length: int, words: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "long.safetensors"
     with open(path, "wb") as file:
@@ -218,7 +220,7 @@ def test_a_header_of_absurd_length_is_refused_before_it_is_read(
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
 
-    assert "cut short" in text or "hostile" in text
+    assert words in text
     assert peak < 5_000_000
 
 

@@ -50,10 +50,12 @@ def test_it_changes_when_another_state_is_loaded_either_way(
     ids = [model_id(tiny)]
     tiny.load_state_dict(other.state_dict())
     ids.append(model_id(tiny))
-    tiny.load_state_dict(make_sam(tiny.config, seed=2).state_dict(), assign=True)
-    ids.append(model_id(tiny))
+    for seed in (2, 3):
+        state = {k: v.clone() for k, v in make_sam(tiny.config, seed).state_dict().items()}
+        tiny.load_state_dict(state, assign=True)
+        ids.append(model_id(tiny))
 
-    assert len(set(ids)) == 3
+    assert len(set(ids)) == 4
     assert ids[1] == model_id(other)
 
 
@@ -81,7 +83,7 @@ def test_the_second_time_costs_nothing(tiny: Sam, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.slow
 def test_vit_b_is_named_in_about_a_second() -> None:
     sam = Sam(VARIANTS["vit_b"])
-    start = time.perf_counter()
+    start = time.process_time()
     model_id(sam)
 
-    assert time.perf_counter() - start < 3  # 0.6 s on an idle machine
+    assert time.process_time() - start < 2  # 0.7 s where the CPU has no other work
