@@ -48,7 +48,7 @@ TRAINED = SamConfig(
     MaskDecoderConfig(mlp_dim=512, iou_head_hidden_dim=128),
 )  # fmt: skip
 LOW = {"pred_iou_thresh": 0.2, "stability_score_thresh": 0.4}
-SEEDED = {"pred_iou_thresh": 0.3, "stability_score_thresh": 0.5, "box_nms_thresh": 1.0,
+SEEDED = {"pred_iou_thresh": 0.5, "stability_score_thresh": 0.7, "box_nms_thresh": 1.0,
           "crop_nms_thresh": 1.0}  # fmt: skip
 CROPS = {"crop_n_layers": 1, "crop_n_points_downscale_factor": 2}
 

@@ -114,10 +114,10 @@ def _find_in_crop(
         scores.append(predicted[kept])
         stability.append(bound[kept])
         cells += [windows[i] for i in kept]
-        logits += [
-            low[i, cell.top : cell.bottom, cell.left : cell.right].cpu().clone()
-            for i, cell in ((i, windows[i]) for i in kept)
-        ]
+        low = low.cpu()
+        for i in kept:
+            top, bottom, left, right = windows[i]
+            logits.append(low[i, top:bottom, left:right].clone())
     return CropCandidates(
         crop_box,
         upscaler,

@@ -72,7 +72,8 @@ class SamPredictor:
         """
         if image_format not in ("RGB", "BGR"):
             raise UsageError(f'image_format must be "RGB" or "BGR", not {image_format!r}.')
-        if image_format != self.model.image_format and np.ndim(image) == 3:
+        image = np.asarray(image)
+        if image_format != self.model.image_format and image.ndim == 3:
             image = np.concatenate([image[..., 2::-1], image[..., 3:]], axis=-1)
         pixels = from_array(image)
         resized = self.transform.apply_image(pixels)
