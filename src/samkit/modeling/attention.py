@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-BLOCK_ELEMENTS = 1 << 20
-"""Scores held at once on a CPU; 4 MB of float32 stay near the caches."""
+THREAD_SCORES = 1 << 18
+"""Scores held at once for each thread of a CPU; 1 MB of float32 stays in its second-level cache."""
 
 
 def attend(heads: Tensor, tables: tuple[Tensor, Tensor] | None) -> Tensor:
@@ -78,45 +78,46 @@ def _attend_fused(q: Tensor, k: Tensor, v: Tensor, rows: Tensor, cols: Tensor) -
 
 
 def _attend_blocks(q: Tensor, k: Tensor, v: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
-    """Inference form for CPUs: a few grid rows of one head at a time in one reused buffer."""
-    b, n, length, d = q.shape
-    h, w = rows.shape[0], cols.shape[0]
-    if length * length * n <= BLOCK_ELEMENTS:  # windows: all heads of some windows at once
-        return _attend_windows(q, k, v, rows, cols)
-    step = max(1, BLOCK_ELEMENTS // (length * w))
+    """Inference form for CPUs: one head at a time, and of it only as many scores as stay near."""
+    b, n, length, _ = q.shape
+    block = THREAD_SCORES * torch.get_num_threads()
+    grids = block // (length * length)
     out = torch.empty_like(q)
-    buffer = q.new_empty(step * w, length)
-    for i in range(b):
+    if grids:  # windows: some at once, with their whole score matrices
+        for start in range(0, b, grids):
+            for head in range(n):
+                one = slice(start, start + grids), slice(head, head + 1)
+                by_row, by_col = _biases(q[one], rows, cols)
+                bias = by_row[..., :, None] + by_col[..., None, :]
+                out[one] = F.scaled_dot_product_attention(
+                    q[one], k[one], v[one], attn_mask=bias.flatten(-2)
+                )
+        return out
+    step = max(1, block // (length * cols.shape[0])) * cols.shape[0]
+    buffer = q.new_empty(step, length)
+    for image in range(b):
         for head in range(n):
-            by_row, by_col = _biases(q[i, None, head, None], rows, cols)
-            key_t, value = k[i, head].T, v[i, head].contiguous()
-            query = q[i, head] * d**-0.5
-            for top in range(0, h, step):
-                part = slice(top * w, min(h, top + step) * w)
-                scores = buffer[: part.stop - part.start]
-                torch.mm(query[part], key_t, out=scores)
-                grid = scores.view(-1, h, w)
-                grid += by_row[0, 0, part, :, None]
-                grid += by_col[0, 0, part, None, :]
-                torch.softmax(scores, dim=-1, out=scores)
-                torch.mm(scores, value, out=out[i, head, part])
+            _attend_rows(
+                q[image, head], k[image, head], v[image, head], rows, cols, buffer, out[image, head]
+            )
     return out
 
 
-def _attend_windows(q: Tensor, k: Tensor, v: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
-    """Small grids: whole score matrices of as many grids as fit into the block at once."""
-    b, n, length, d = q.shape
+def _attend_rows(
+    q: Tensor, k: Tensor, v: Tensor, rows: Tensor, cols: Tensor, buffer: Tensor, out: Tensor
+) -> None:
+    """One head of one grid, as many queries at once as the buffer has rows: fills out, HW x d."""
     h, w = rows.shape[0], cols.shape[0]
-    step = max(1, BLOCK_ELEMENTS // (length * length * n))
-    out = torch.empty_like(q)
-    for start in range(0, b, step):
-        part = slice(start, start + step)
-        by_row, by_col = _biases(q[part], rows, cols)
-        bias = by_row.unflatten(-1, (h, 1)) + by_col.unflatten(-1, (1, w))
-        out[part] = F.scaled_dot_product_attention(
-            q[part], k[part], v[part], attn_mask=bias.flatten(-2)
-        )
-    return out
+    by_row, by_col = (bias[0, 0] for bias in _biases(q[None, None], rows, cols))
+    q, key_t, v = q * q.shape[-1] ** -0.5, k.T.contiguous(), v.contiguous()
+    step = buffer.shape[0]
+    for top in range(0, h * w, step):
+        part = slice(top, top + step)
+        scores = buffer[: min(step, h * w - top)]
+        torch.add(by_row[part, :, None], by_col[part, None, :], out=scores.unflatten(1, (h, w)))
+        scores.addmm_(q[part], key_t)
+        torch.softmax(scores, dim=-1, out=scores)
+        torch.mm(scores, v, out=out[part])
 
 
 def window_partition(x: Tensor, size: int, fill: Tensor | None) -> Tensor:

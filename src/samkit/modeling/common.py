@@ -15,11 +15,11 @@ class LayerNorm2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: B x C x H x W. Same shape and dtype; each pixel's C values normalised."""
-        channels_last = x.permute(0, 2, 3, 1)
-        normed = nn.functional.layer_norm(
-            channels_last, self.weight.shape, self.weight, self.bias, self.eps
-        )
-        return normed.permute(0, 3, 1, 2)
+        return self.over_last(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+    def over_last(self, x: Tensor) -> Tensor:
+        """The same for x: ... x C, the channels last."""
+        return nn.functional.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
 
 
 class MLPBlock(nn.Module):

@@ -33,7 +33,7 @@ class ViTConfig:
     window_size: int = 14
     global_attn_indexes: tuple[int, ...] = (2, 5, 8, 11)
     drop_path: float = 0.0
-    """Largest rate of stochastic depth; it rises linearly over the blocks and acts in training only."""
+    """Largest rate of stochastic depth: rises linearly over the blocks, acts in training only."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,10 @@ class SamConfig:
             raise CheckpointError("The model configuration names no image encoder.")
         encoder = dict(values["image_encoder"])
         kind = encoder.pop("kind", None)
-        if kind not in _ENCODERS:
-            raise CheckpointError(f"The model configuration has an unknown image encoder: {kind!r}.")
+        if not isinstance(kind, str) or kind not in _ENCODERS:
+            raise CheckpointError(
+                f"The model configuration has an unknown image encoder: {kind!r}."
+            )
         parts = dict(values)
         parts["image_encoder"] = _build(_ENCODERS[kind], encoder)
         parts["prompt_encoder"] = _build(PromptEncoderConfig, values.get("prompt_encoder", {}))

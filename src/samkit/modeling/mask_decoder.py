@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -123,30 +125,29 @@ class MaskDecoder(nn.Module):
         flat = weights @ upscaled.flatten(1, 3).transpose(1, 2)  # B x K x N*4*4
         return _to_image(flat.unflatten(2, upscaled.shape[1:4]), state.grid)
 
-    def _upscale(
-        self, cells: Tensor, grid: tuple[int, int], fine: Mapping[str, Tensor]
-    ) -> Tensor:
+    def _upscale(self, cells: Tensor, grid: tuple[int, int], fine: Mapping[str, Tensor]) -> Tensor:
         """Cells B x N x C to B x N x 4 x 4 x C/8: each cell's 2 x 2 quarters, and theirs.
 
-        A transposed convolution of size and stride 2 is one matrix product a cell, and all else here
-        acts on single pixels; so they stay with their cell, and only the finished masks are laid out
-        as images. Finer features are added where the encoder has any.
+        A transposed convolution of size and stride 2 is one matrix product a cell, and all else
+        here acts on single pixels; so they stay with their cell, and only the finished masks are
+        laid out as images. Finer features are added where the encoder has any.
         """
         first, norm, act, second, last_act = self.output_upscaling
-        x = _quarters(cells, first)  # B x N x 4 x C/4
+        x = _quarters(cells, cast(nn.ConvTranspose2d, first))  # B x N x 4 x C/4
         if "stride_4" in fine:
             x = x + _to_cells(fine["stride_4"], grid, 2)
-        x = act(F.layer_norm(x, norm.weight.shape, norm.weight, norm.bias, norm.eps))
-        x = _quarters(x, second)  # B x N x 4 x 4 x C/8
+        x = act(cast(LayerNorm2d, norm).over_last(x))
+        x = _quarters(x, cast(nn.ConvTranspose2d, second))  # B x N x 4 x 4 x C/8
         if "stride_2" in fine:
             x = x + _to_cells(fine["stride_2"], grid, 4)
         return last_act(x)
 
 
 def _quarters(x: Tensor, conv: nn.ConvTranspose2d) -> Tensor:
-    """The transposed convolution of single pixels: ... x C to ... x 4 x out, rows before columns."""
+    """The transposed convolution of single pixels: ... x C to ... x 4 x out, row by row."""
     weight = conv.weight.permute(0, 2, 3, 1).flatten(1)  # C x 4*out
-    return torch.addmm(conv.bias.repeat(4), x.flatten(0, -2), weight).view(*x.shape[:-1], 4, -1)
+    bias = cast(Tensor, conv.bias).repeat(4)
+    return torch.addmm(bias, x.flatten(0, -2), weight).view(*x.shape[:-1], 4, -1)
 
 
 def _to_cells(x: Tensor, grid: tuple[int, int], factor: int) -> Tensor:
@@ -190,9 +191,7 @@ class MLP(nn.Module):
     def __init__(self, input_dim: int, hidden_dim: int, output_dim: int, num_layers: int) -> None:
         super().__init__()
         sizes = [input_dim, *[hidden_dim] * (num_layers - 1), output_dim]
-        self.layers = nn.ModuleList(
-            nn.Linear(n, k) for n, k in zip(sizes, sizes[1:], strict=False)
-        )
+        self.layers = nn.ModuleList(nn.Linear(n, k) for n, k in pairwise(sizes))
 
     def forward(self, x: Tensor) -> Tensor:
         """x: ... x input_dim. Returns ... x output_dim."""

@@ -57,7 +57,8 @@ class PromptEncoder(nn.Module):
         )
         self.no_mask_embed = nn.Embedding(1, dim)
         if config.prompt_maps:  # a drawn prompt starts as loud as the image it is added to
-            nn.init.normal_(self.mask_downscaling[-1].weight, std=PROMPT_GAIN / chans**0.5)
+            last = self.mask_downscaling[-1].get_parameter("weight")
+            nn.init.normal_(last, std=PROMPT_GAIN / chans**0.5)
 
     @property
     def input_image_size(self) -> tuple[int, int]:
@@ -88,8 +89,8 @@ class PromptEncoder(nn.Module):
         boxes: B x 4, XYXY in the same pixels. masks: B x 1 x 4h x 4w logits.
         window: the part of the grid that the dense map shall cover, all of it where None; masks
             then have four times the window's size. Coordinates always refer to the whole input.
-        Returns sparse tokens B x T x C, and the dense map B x C x h x w (a stride-0 expansion of one
-        vector where nothing was drawn, so that the decoder can share work between prompts).
+        Returns sparse tokens B x T x C, and the dense map B x C x h x w (a stride-0 expansion of
+        one vector where nothing was drawn, so that the decoder can share work between prompts).
         """
         b = _batch_size(points, boxes, masks)
         weight = self.no_mask_embed.weight
@@ -120,14 +121,15 @@ class PromptEncoder(nn.Module):
         labels = labels[..., None]
         tokens = torch.where(labels == LABEL_PADDING, self.not_a_point_embed.weight, place)
         for label, embedding in enumerate(self.point_embeddings):
-            tokens = torch.where(labels == label, tokens + embedding.weight, tokens)
+            kind = embedding.get_parameter("weight")
+            tokens = torch.where(labels == label, tokens + kind, tokens)
         return tokens
 
     def _embed_boxes(self, boxes: Tensor) -> Tensor:
         corners = (boxes + 0.5).reshape(-1, 2, 2)
         tokens = self.pe_layer.forward_with_coords(corners, self.input_image_size)
         kinds = [self.point_embeddings[LABEL_TOP_LEFT], self.point_embeddings[LABEL_BOTTOM_RIGHT]]
-        return tokens + torch.cat([kind.weight for kind in kinds])
+        return tokens + torch.cat([kind.get_parameter("weight") for kind in kinds])
 
     def _draw(
         self, points: tuple[Tensor, Tensor] | None, boxes: Tensor | None, b: int, window: Window
@@ -159,7 +161,7 @@ class PromptEncoder(nn.Module):
 
 
 def _brightest(by_y: Tensor, by_x: Tensor) -> Tensor:
-    """Maximum over clicks of the product of their two profiles: B x N x h, B x N x w to B x h x w."""
+    """Maximum over clicks of by_y * by_x: B x N x h and B x N x w to B x h x w."""
     brightest = by_y.new_zeros(by_y.shape[0], by_y.shape[2], by_x.shape[2])
     for i in range(by_y.shape[1]):
         brightest = torch.maximum(brightest, by_y[:, i, :, None] * by_x[:, i, None, :])

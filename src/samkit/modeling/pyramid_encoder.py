@@ -1,9 +1,9 @@
 """The small default model's encoder: a convolutional trunk joined top-down at 1/8 of the image.
 
-The trunk has the shape of EfficientNet-Lite (Liu, 2020: MBConv blocks without squeeze-and-excitation,
-ReLU6), so that its ImageNet weights can be the start of training. Its stages at 1/8, 1/16, 1/32 and
-one more at 1/64 are joined as in feature pyramid networks (Lin et al., 2017). The levels at 1/4 and
-1/2 are handed to the decoder's upscaling as finer features.
+The trunk has the shape of EfficientNet-Lite (Liu, 2020: MBConv blocks without squeeze and
+excitation, ReLU6), so that its ImageNet weights can be the start of training. Its stages at 1/8,
+1/16, 1/32 and one more at 1/64 are joined as in feature pyramid networks (Lin et al., 2017). The
+levels at 1/4 and 1/2 are handed to the decoder's upscaling as finer features.
 """
 
 import torch
@@ -39,10 +39,11 @@ class PyramidEncoder(nn.Module):
         self.fine_4 = nn.Conv2d(by_stride[4], out // 4, kernel_size=1)
         self.fine_4_context = nn.Conv2d(out, out // 4, kernel_size=1, bias=False)
         self.fine_2 = nn.Conv2d(by_stride[2], out // 8, kernel_size=1)
-        # The trunk's features are several units wide. Finer ones start small beside what the decoder
-        # adds them to, else masks begin as edges that no prompt can move.
+        # The trunk's features are several units wide. Finer ones start small beside what the
+        # decoder adds them to, else masks begin as edges that no prompt can move.
         for lateral in self.laterals:
-            nn.init.normal_(lateral.weight, std=0.2 / lateral.in_channels**0.5)
+            weight = lateral.get_parameter("weight")
+            nn.init.normal_(weight, std=0.2 / weight.shape[1] ** 0.5)
         for fine in (self.fine_4, self.fine_2):
             nn.init.normal_(fine.weight, std=0.01)
 
@@ -81,7 +82,7 @@ class JoinBlock(nn.Module):
 
 
 class Trunk(nn.Module):
-    """Strided stages of MBConv blocks; returns the last feature map of every stride from 2 to 32."""
+    """Strided stages of MBConv blocks; returns the last features of every stride from 2 to 32."""
 
     def __init__(self, config: PyramidConfig) -> None:
         super().__init__()

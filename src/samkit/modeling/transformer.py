@@ -118,7 +118,7 @@ class Attention(nn.Module):
         """
         b, t, c = tokens.shape
         q = self._split(self.q_proj(tokens))  # B x heads x T x d
-        if image.shape[0] == 1:  # one image: project it once, all prompts' tokens meet it together
+        if image.shape[0] == 1 and b * t > MANY_TOKENS:  # all prompts' tokens meet it together
             k, v = self._split(self.k_proj(image + pe)), self._split(self.v_proj(image))
             together = q.transpose(0, 1).flatten(1, 2)[None]  # 1 x heads x B*T x d
             out = F.scaled_dot_product_attention(together, k, v)[0].unflatten(1, (b, t))
@@ -130,7 +130,7 @@ class Attention(nn.Module):
         asked = (q @ self._heads_of(self.k_proj)).flatten(1, 2)  # B x heads*T x C
         constant = (q @ self.k_proj.bias.view(self.num_heads, -1, 1)).flatten()
         scores = self._scores(asked, constant, image, pe)
-        seen = torch.softmax(scores, dim=-1) @ image  # B x heads*T x C
+        seen = torch.softmax(scores, dim=-1) @ image.expand(b, -1, -1)  # B x heads*T x C
         seen = seen.view(b, self.num_heads, t, c)
         values = seen @ self._heads_of(self.v_proj).transpose(1, 2)  # B x heads x T x d
         return self.out_proj(_merge(values) + self.v_proj.bias)
@@ -145,7 +145,7 @@ class Attention(nn.Module):
         v = self._split(self.v_proj(values))
         k = k * k.shape[-1] ** -0.5
         n, d = self.num_heads, k.shape[-1]
-        if image.shape[0] == 1:
+        if image.shape[0] == 1 and b * t > MANY_TOKENS:
             q = self._split(self.q_proj(image + pe))[0]  # heads x N x d
             scores = k.transpose(0, 1).reshape(n, b * t, d) @ q.transpose(1, 2)
             scores = scores.view(n, b, t, -1).transpose(0, 1)  # B x heads x T x N
@@ -165,7 +165,9 @@ class Attention(nn.Module):
     def _scores(asked: Tensor, constant: Tensor, image: Tensor, pe: Tensor) -> Tensor:
         """asked . (image + pe) + constant, B x M x N; the product with pe is one for the batch."""
         by_place = torch.addmm(constant[:, None], asked.flatten(0, 1), pe[0].T)
-        return torch.baddbmm(by_place.view(*asked.shape[:2], -1), asked, image.transpose(1, 2))
+        by_place = by_place.view(*asked.shape[:2], -1)
+        cells = image.transpose(1, 2).expand(len(asked), -1, -1)
+        return torch.baddbmm(by_place, asked, cells)
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # B x heads x L x d
