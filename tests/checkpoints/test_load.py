@@ -261,6 +261,20 @@ def test_status_lists_the_bundled_model_and_what_is_cached(cache: Path) -> None:
     assert all(model.licence == "Apache-2.0" for model in others)
 
 
+def test_the_bundled_model_s_licence_is_what_its_file_says(
+    tiny: Sam, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(known, "BUNDLED", tmp_path / "default.safetensors")
+    assert known.status()[0].licence == ""
+
+    save(tiny, known.BUNDLED, provenance={"licence": "For trial only: see the card."})
+    assert known.status()[0].licence == "For trial only"
+
+    for damaged in (b"", b"\x09" + bytes(7) + b"{", known.BUNDLED.read_bytes()[:50]):
+        known.BUNDLED.write_bytes(damaged)
+        assert known.status()[0].licence == ""
+
+
 # ---- the official builders
 
 

@@ -4,6 +4,9 @@ Sizes and hashes of the published files were confirmed by several unrelated publ
 check them. Nothing here imports torch, so that listing models stays quick.
 """
 
+import json
+import re
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +14,8 @@ from samkit.files import cache_folder
 
 BUNDLED = Path(__file__).resolve().parent.parent / "assets" / "default.safetensors"
 """The small default model, which comes inside the package."""
+
+_LONGEST_HEADER = 16 << 20
 
 _OFFICIAL = "https://dl.fbaipublicfiles.com/segment_anything/"
 _PAPER = "of the paper (Kirillov et al., 2023), trained on SA-1B"
@@ -54,6 +59,7 @@ class ModelStatus:
     cached: bool
     path: Path
     licence: str
+    """In a few words; "" where it is not known."""
     description: str
     partial: int = 0
     """Bytes of an unfinished download, which `samkit models download` resumes."""
@@ -101,7 +107,7 @@ def status() -> list[ModelStatus]:
         size,
         size > 0,
         BUNDLED,
-        "Apache-2.0",
+        _licence_of(BUNDLED),
         "the small model that comes with samkit: a start, no rival of the published weights",
     )
     published = (
@@ -125,6 +131,21 @@ def by_hand(known: KnownCheckpoint) -> str:
         f"fetch {known.url} on another machine and put it at {known.path} "
         f"({known.bytes:,} bytes, SHA-256 {known.sha256})"
     )
+
+
+def _licence_of(path: Path) -> str:
+    """How the licence begins that one of our own files names in its metadata; "" if none does.
+
+    The library that reads these files would import torch; the header is JSON after its length.
+    """
+    try:
+        with open(path, "rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(min(length, _LONGEST_HEADER)))
+        licence = json.loads(header["__metadata__"]["samkit"])["provenance"]["licence"]
+        return re.split(r"[:.] ", licence, maxsplit=1)[0]
+    except (OSError, ValueError, LookupError, TypeError, struct.error, RecursionError):
+        return ""
 
 
 def _size_of(path: Path) -> int:
