@@ -3,7 +3,7 @@
 import os
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, ArgumentCollection, Parameter
 from cyclopts.config import Dict
@@ -25,6 +25,10 @@ Example: samkit auto photos/ -o masks/ --overlay --points-per-side 16
 """
 Settings = Annotated[AutomaticMaskSettings, Parameter(name="*", group="What is kept")]
 _OFFICIAL = PRESETS["official"]
+if TYPE_CHECKING:
+    Preset = str
+else:
+    Preset = Literal[tuple(PRESETS)]
 _DEFAULT_MODEL = ModelFlags()
 
 
@@ -60,7 +64,7 @@ def auto(
     overlay: Flag = False,
     copy_images: Flag = False,
     force: Flag = False,
-    preset: Literal["official", "paper"] = "official",
+    preset: Preset = "official",
     settings: Settings = _OFFICIAL,
     model: Annotated[ModelFlags, Parameter(name="*", group="Model")] = _DEFAULT_MODEL,
 ) -> int:

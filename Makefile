@@ -1,0 +1,66 @@
+# The commands of this repository. A virtual environment is made in .venv where there is none, and
+# installed again only after pyproject.toml or constraints.txt has changed.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+WORKERS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS)
+PHOTOS = $$($(BIN)/python -c 'from importlib.util import find_spec; print(find_spec("skimage").submodule_search_locations[0])')/data
+
+.PHONY: help demo test test-all check lint bench constraints clean
+
+help:  ## Say what there is.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */make \1\t/' | expand -t 18
+
+demo: $(VENV)/.demo  ## Masks of three photographs, into demo-out/.
+	@$(BIN)/samkit auto "$(PHOTOS)/astronaut.png" "$(PHOTOS)/coffee.png" "$(PHOTOS)/chelsea.png" \
+		-o demo-out --overlay --force
+	@echo "Look at demo-out/astronaut_overlay.jpg, coffee_overlay.jpg and chelsea_overlay.jpg."
+
+test: $(VENV)/.dev  ## All tests but the slow ones.
+	$(PYTEST) -m "not slow"
+
+test-all: $(VENV)/.dev  ## All tests.
+	$(PYTEST)
+
+check: lint test  ## Style, types, floors, docs, tests.
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev  ## Speed and memory beside the official package, as ratios.
+	$(BIN)/python benchmarks/run.py
+
+constraints:  ## Write the newest versions of all dependencies into constraints.txt.
+	rm -rf $(VENV)-newest
+	$(PYTHON) -m venv $(VENV)-newest
+	$(VENV)-newest/bin/python -m pip install --quiet '.[demo,train,text,dev]' 'torch==2.13.0'
+	$(VENV)-newest/bin/python -m pip freeze --exclude samkit | sed -E 's/\+(cpu|cu[0-9]+)$$//' \
+		| grep -v -E '^(nvidia|triton|cuda)-?' > constraints.txt
+	rm -rf $(VENV)-newest
+
+clean:  ## Remove the environment and what the demo wrote.
+	rm -rf $(VENV) demo-out
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "samkit needs Python 3.11 or newer: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 2; }
+	@# Debian's python3 has no ensurepip of its own; there pip comes from the system's.
+	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || { $(PYTHON) -m venv --without-pip $(VENV) && \
+		$(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
+	@touch $@
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/.made
+	@echo "Installing samkit into $(VENV); torch is large, so this takes a few minutes."
+	@$(INSTALL) --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/.made
+	@echo "Installing samkit and what its tests need into $(VENV); this takes a few minutes."
+	@$(INSTALL) --editable '.[demo,train,text,dev]'
+	@touch $@ $(VENV)/.demo
