@@ -38,7 +38,7 @@ class Recipe:
     """A source is drawn in proportion to its number of images to this power."""
     focal: float = 1.0
     dice: float = 1.0
-    iou: float = 0.5
+    iou: float = 5.0
     others: float = 0.05
     """Share of the mean loss of the three candidates, beside the best one's."""
     single: float = 0.5
