@@ -147,7 +147,8 @@ def _quarters(x: Tensor, conv: nn.ConvTranspose2d) -> Tensor:
     """The transposed convolution of single pixels: ... x C to ... x 4 x out, row by row."""
     weight = conv.weight.permute(0, 2, 3, 1).flatten(1)  # C x 4*out
     bias = cast(Tensor, conv.bias).repeat(4)
-    return torch.addmm(bias, x.flatten(0, -2), weight).view(*x.shape[:-1], 4, -1)
+    out = torch.addmm(bias, x.flatten(0, -2), weight)
+    return out.view(*x.shape[:-1], 4, conv.out_channels)
 
 
 def _to_cells(x: Tensor, grid: tuple[int, int], factor: int) -> Tensor:
