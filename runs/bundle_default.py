@@ -1,6 +1,7 @@
-"""Puts the averaged weights of a training into the package: `python runs/bundle_default.py STATE SCORES.json`.
+"""Puts the averaged weights of a training into the package: `… bundle_default.py STATE SCORES.json`.
 
-STATE is the folder of a training, SCORES.json what `runs/score_default.py --json` said of it on `val`.
+STATE is the folder of a training, SCORES.json what `runs/score_default.py --json` said of it on
+`val`.
 """
 
 import argparse
@@ -16,8 +17,8 @@ from samkit.modeling import VARIANTS, Sam
 from samkit.training.recipes import RECIPES
 
 LICENCE = (
-    "Weights for research and trial: parts of the training data forbid commercial use or do not say. "
-    "The code is Apache-2.0."
+    "Weights for research and trial: parts of the training data forbid commercial use or do not "
+    "say. The code is Apache-2.0."
 )
 
 
@@ -34,7 +35,8 @@ def main() -> None:
     scores = json.loads(args.scores.read_text())
     provenance = {
         "data": "37 public sources, 2,694 photographs with masks; listed in docs/default-model.md. "
-        "dsb2018 and facades were left out. The trunk starts from EfficientNet-Lite0's ImageNet weights.",
+        "dsb2018 and facades were left out. The trunk starts from EfficientNet-Lite0's ImageNet "
+        "weights.",
         "recipe": dataclasses.asdict(RECIPES["default"]) | {"steps": state["step"]},
         "metrics": {"val": scores["all"]},
         "licence": LICENCE,

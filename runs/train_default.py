@@ -1,7 +1,7 @@
 """Trains the bundled default model: `python runs/train_default.py DATA OUT [--steps N]`.
 
-DATA is a folder of SA-1B stores, one a source. The sources `dsb2018` and `facades` are left out (they
-stay new domains), and so is every image whose name hashes into the held-out twentieth.
+DATA is a folder of SA-1B stores, one a source. The sources `dsb2018` and `facades` are left out
+(they stay new domains), and so is every image whose name hashes into the held-out twentieth.
 """
 
 import argparse

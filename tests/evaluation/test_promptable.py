@@ -36,7 +36,12 @@ def test_the_most_confident_counts_and_the_best_is_reported_apart() -> None:
     truth[10:30, 10:34] = True
     oracle = Oracle(truth)
     (score,) = score_photo(
-        oracle, "s", "i", np.zeros((40, 40, 3), np.uint8), [truth], clicks=2  # type: ignore[arg-type]
+        oracle,
+        "s",
+        "i",
+        np.zeros((40, 40, 3), np.uint8),
+        [truth],
+        clicks=2,  # type: ignore[arg-type]
     )
     assert score.values["c1"] == pytest.approx(10 / 24)
     assert score.values["c1_best"] == score.values["c2"] == score.values["box_single"] == 1.0
@@ -61,8 +66,11 @@ def test_rules_are_scored_on_the_same_prompts() -> None:
 
 def test_the_table_is_a_mean_over_masks_not_over_sources() -> None:
     rows = table(
-        [Score("a", "1", 200, {"c1": 1.0}), Score("b", "2", 200, {"c1": 0.0}),
-         Score("b", "2", 300, {"c1": 0.5})]  # fmt: skip
+        [
+            Score("a", "1", 200, {"c1": 1.0}),
+            Score("b", "2", 200, {"c1": 0.0}),
+            Score("b", "2", 300, {"c1": 0.5}),
+        ]
     )
     assert rows["all"] == {"masks": 3.0, "c1": pytest.approx(0.5)}
     assert rows["b"]["c1"] == pytest.approx(0.25)

@@ -48,7 +48,9 @@ def photos() -> list[Photo]:
         annotations = [
             {"bbox": box, "area": int(m.sum()), "segmentation": code}
             for m, code, box in zip(
-                masks, rle.encode(masks), [[30 + 10 * i, 20, 50 - 10 * i, 40], [85, 5, 30, 35]],
+                masks,
+                rle.encode(masks),
+                [[30 + 10 * i, 20, 50 - 10 * i, 40], [85, 5, 30, 35]],
                 strict=True,
             )
         ]

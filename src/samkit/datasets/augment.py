@@ -46,7 +46,7 @@ def random_crop(
     extent = size / scale  # of the crop, in pixels of the photograph
     centre = rng.uniform(0, (w, h))
     if annotations and rng.random() < 0.8:
-        x, y, bw, bh = annotations[rng.integers(len(annotations))]["bbox"]
+        x, y, bw, bh = annotations[int(rng.integers(len(annotations)))]["bbox"]
         centre = np.array([x + bw / 2, y + bh / 2]) + rng.uniform(-0.35, 0.35, 2) * extent
     x0 = float(np.clip(centre[0] - extent / 2, 0, max(0.0, w - extent)))
     y0 = float(np.clip(centre[1] - extent / 2, 0, max(0.0, h - extent)))
@@ -111,12 +111,12 @@ def _masks_in(
 
 def _vary_colours(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Contrast and brightness of each channel within about a fifth; sometimes grey, or inverted."""
-    values = picture.astype(np.float32)
+    values: np.ndarray = picture.astype(np.float32)
     if rng.random() < 0.15:
         values = np.repeat(values.mean(axis=2, keepdims=True), 3, axis=2)
     if rng.random() < 0.05:
         values = 255 - values
-    gain = rng.uniform(0.8, 1.25) * rng.uniform(0.95, 1.05, 3).astype(np.float32)
+    gain = rng.uniform(0.8, 1.25) * rng.uniform(0.95, 1.05, 3)
     shift = rng.uniform(-20, 20)
     values = (values - 127) * gain + 127 + shift
     return np.clip(values, 0, 255).astype(np.uint8)

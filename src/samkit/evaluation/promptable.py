@@ -119,4 +119,3 @@ def table(scores: Sequence[Score]) -> dict[str, dict[str, float]]:
         | {key: float(np.mean([s.values[key] for s in group])) for key in group[0].values}
         for name, group in groups.items()
     }
-

@@ -64,7 +64,7 @@ def _grabcut(image: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         cv2.grabCut(
             np.ascontiguousarray(image[:, :, ::-1]),
             seeds,
-            None,
+            (0, 0, 1, 1),  # not looked at with seeds
             np.zeros((1, 65)),
             np.zeros((1, 65)),
             GRABCUT_ROUNDS,

@@ -46,7 +46,7 @@ class CropLoader:
         low, high = recipe.long_side
         if size == self.largest:
             high = size
-        crops = []
+        crops: list[Crop] = []
         while len(crops) < count:
             source = self.sources[rng.choice(len(self.sources), p=self.chances)]
             photo = source[rng.integers(len(source))]

@@ -128,7 +128,19 @@ class Trainer:
 
     def _log(self, seen: dict[str, float]) -> None:
         path = self.folder / "log.csv"
-        fields = ["step", "loss", "c1", "c1_best", "box", "box_best", "c2", "c3", "lr", "norm", "seconds"]
+        fields = [
+            "step",
+            "loss",
+            "c1",
+            "c1_best",
+            "box",
+            "box_best",
+            "c2",
+            "c3",
+            "lr",
+            "norm",
+            "seconds",
+        ]
         fresh = not path.exists()
         with open(path, "a", newline="") as file:
             writer = csv.DictWriter(file, fields, extrasaction="ignore", restval="")

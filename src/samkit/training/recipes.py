@@ -48,5 +48,7 @@ class Recipe:
 
 RECIPES: dict[str, Recipe] = {
     "default": Recipe(),
-    "debug": Recipe(steps=4, warmup=1, cooldown=2, pixels=2 * 128 * 128, crop_sizes=(128,), cells=1024),
+    "debug": Recipe(
+        steps=4, warmup=1, cooldown=2, pixels=2 * 128 * 128, crop_sizes=(128,), cells=1024
+    ),
 }

@@ -104,8 +104,12 @@ class PromptableStep:
                 if number + 1 < rounds:
                     new, kinds = prompts.corrective_points(chosen, target[:, 0] > 0.5, generator)
                     new = (new + 0.5) * (crop.image.shape[0] / logits.shape[-1]) - 0.5
-                    points = new[:, None] if points is None else torch.cat([points, new[:, None]], 1)
-                    labels = kinds[:, None] if labels is None else torch.cat([labels, kinds[:, None]], 1)
+                    points = (
+                        new[:, None] if points is None else torch.cat([points, new[:, None]], 1)
+                    )
+                    labels = (
+                        kinds[:, None] if labels is None else torch.cat([labels, kinds[:, None]], 1)
+                    )
         return total / rounds, seen
 
     def _first_prompts(
