@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from samkit.checkpoints import load
 from samkit.checkpoints.precision import cpu_model
+from samkit.errors import CheckpointError
 from samkit.files import write_json
 from samkit.modeling import (
     MaskDecoderConfig,
@@ -115,3 +117,18 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     key = f"{cpu_model()} / torch {torch.__version__}"
     write_json(folder / "precision.json", {key: 1.0})  # so that no test measures unless it wants to
     return folder
+
+
+@pytest.fixture
+def refused() -> Callable[[Path], str]:
+    """The one sentence with which a file is refused."""
+
+    def sentence(path: Path) -> str:
+        with pytest.raises(CheckpointError) as caught:
+            load(path, device="cpu", dtype="float32")
+        text = str(caught.value)
+        assert str(path) in text or str(path.parent) in text
+        assert text.endswith(".") and "\n" not in text and len(text) < 1000
+        return text
+
+    return sentence
