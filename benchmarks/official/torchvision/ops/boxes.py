@@ -11,7 +11,7 @@ def box_area(boxes: Tensor) -> Tensor:
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
-    """Indices of the boxes to keep, best score first; one goes when its IoU is above the threshold."""
+    """Indices of the boxes to keep, best score first; one goes where its IoU is above the limit."""
     order = torch.argsort(scores, descending=True, stable=True)
     boxes = boxes.float()[order]
     low = torch.maximum(boxes[:, None, :2], boxes[None, :, :2])
