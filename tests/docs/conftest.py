@@ -1,0 +1,30 @@
+"""A folder in which the blocks of the docs find what they speak of."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage
+from PIL import Image
+
+from samkit.datasets.png import write_mask
+
+_DATA = Path(skimage.__file__).parent / "data"
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder: photo.jpg (600 x 400), photos/, boxes.json, rough.png, an own cache."""
+    with Image.open(_DATA / "coffee.png") as picture:
+        picture.save(tmp_path / "photo.jpg", quality=95)
+    (tmp_path / "photos").mkdir()
+    shutil.copy(tmp_path / "photo.jpg", tmp_path / "photos" / "coffee.jpg")
+    (tmp_path / "boxes.json").write_text(json.dumps([[80, 60, 400, 300], [10, 10, 120, 200]]))
+    rough = np.zeros((400, 600), bool)
+    rough[100:300, 150:350] = True
+    write_mask(tmp_path / "rough.png", rough)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SAMKIT_CACHE", str(tmp_path / "cache"))
+    return tmp_path
