@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from samkit import images
 from samkit.cli.claims import Claims, State
-from samkit.cli.progress import Steps, steps
+from samkit.cli.progress import Steps, steps, waiting
 from samkit.datasets.coco_writer import PARTS
 from samkit.datasets.formats import Writer, is_done, open_writer
 from samkit.datasets.labelmap import SUFFIX as LABELS
@@ -62,12 +62,13 @@ def run(job: Job, load: Callable[[], "Sam"], *, force: bool) -> int:
     not made of the same images with the same settings, unless `force`.
     """
     _refuse_shared_files(job)
-    sam = load()
-    from samkit.checkpoints.identity import model_id
-    from samkit.inference.automatic_mask_generator import SamAutomaticMaskGenerator
+    with waiting(f"Loading the model {job.model}"):
+        from samkit.checkpoints.identity import model_id
+        from samkit.inference.automatic_mask_generator import SamAutomaticMaskGenerator
 
-    generator = SamAutomaticMaskGenerator.from_settings(sam, job.settings, "coco_rle")
-    made_with = job.made_with(model_id(sam))
+        sam = load()
+        generator = SamAutomaticMaskGenerator.from_settings(sam, job.settings, "coco_rle")
+        made_with = job.made_with(model_id(sam))
     claims = Claims(job.folder, job.format)
     with claims.held(), open_writer(job.format, job.folder, copy_images=job.copy_images) as writer:
         if force:  # so that the same command without --force goes on where this one is stopped

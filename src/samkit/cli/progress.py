@@ -96,6 +96,16 @@ def transfer(name: str) -> Iterator[Transfer]:
         yield Transfer(name, bar)
 
 
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Say on a terminal what the block is busy with, as long as it is."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    with Console(stderr=True).status(what):
+        yield
+
+
 class _Rest(TimeRemainingColumn):
     """The time that is left, which says so."""
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from samkit import images
 from samkit.cli import prompts
 from samkit.cli.flags import Flag, ModelFlags
+from samkit.cli.progress import waiting
 from samkit.errors import UsageError
 from samkit.masks import rle
 
@@ -100,10 +101,11 @@ def segment(
     given = prompts.parse(point, box, boxes, mask, (height, width))
     objects = given.objects()
 
-    from samkit.inference.predictor import SamPredictor
+    with waiting(f"Loading the model {model.model} and embedding {photo.name}"):
+        from samkit.inference.predictor import SamPredictor
 
-    predictor = SamPredictor(model.load())
-    predictor.set_image(picture)
+        predictor = SamPredictor(model.load())
+        predictor.set_image(picture)
     wanted = True if multimask else False if single else None
     kept = []
     for answer in _answers(predictor, given, objects, wanted, remove_small):
