@@ -3,7 +3,7 @@
 from samkit.inference.automatic_mask_generator import SamAutomaticMaskGenerator
 from samkit.inference.candidates import Candidates
 from samkit.inference.embeddings import ImageEmbedding, embed_images
-from samkit.inference.mask_prompt import mask_prompt
+from samkit.inference.mask_prompts import mask_prompt
 from samkit.inference.predictor import ImageNotSet, Prediction, SamPredictor
 from samkit.inference.settings import PRESETS, AutomaticMaskSettings
 from samkit.inference.transforms import ResizeLongestSide

@@ -18,7 +18,7 @@ from samkit.images import from_array
 from samkit.inference import prompts as prompting
 from samkit.inference.decoding import decode, upscaler_of
 from samkit.inference.embeddings import ImageEmbedding, require_fit, to_chw
-from samkit.inference.mask_prompt import as_mask_input
+from samkit.inference.mask_prompts import as_mask_input
 from samkit.inference.prompts import as_array
 from samkit.inference.transforms import ResizeLongestSide, Size
 from samkit.inference.upscaling import Upscaler

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from samkit.errors import UsageError
-from samkit.inference.mask_prompt import mask_prompt
+from samkit.inference.mask_prompts import mask_prompt
 from samkit.inference.predictor import SamPredictor
 from samkit.modeling import VARIANTS, Sam
 
