@@ -33,8 +33,8 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.dev  ## Speed and memory beside the official package, as ratios.
-	$(BIN)/python benchmarks/run.py
+bench: $(VENV)/.dev $(VENV)-official/.made  ## Speed and memory beside the official package, as ratios.
+	$(BIN)/python benchmarks/run.py --official $(CURDIR)/$(VENV)-official/bin/python
 
 constraints:  ## Write the newest versions of all dependencies into constraints.txt.
 	rm -rf $(VENV)-newest
@@ -44,8 +44,8 @@ constraints:  ## Write the newest versions of all dependencies into constraints.
 		| grep -v -E '^(nvidia|triton|cuda)-?' > constraints.txt
 	rm -rf $(VENV)-newest
 
-clean:  ## Remove the environment and what the demo wrote.
-	rm -rf $(VENV) demo-out
+clean:  ## Remove the environments and what the demo wrote.
+	rm -rf $(VENV) $(VENV)-official demo-out
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -64,3 +64,7 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/.made
 	@echo "Installing samkit and what its tests need into $(VENV); this takes a few minutes."
 	@$(INSTALL) --editable '.[demo,train,text,dev]'
 	@touch $@ $(VENV)/.demo
+
+$(VENV)-official/.made: benchmarks/official/setup.sh
+	sh benchmarks/official/setup.sh $(VENV)-official
+	@touch $@
