@@ -342,7 +342,7 @@ def test_every_setting_is_a_flag_and_presets_fill_those_not_given(
 
     monkeypatch.setattr("samkit.cli.auto.run", run)
     start = ["auto", photos, "-o", "out"]
-    samkit(start)
+    samkit(start, "--model", tiny)
     samkit(start, "--preset", "official")
     samkit(start, "--preset", "paper")
     samkit(start, "--preset", "paper", "--crop-n-layers", "1", "--no-drop-small-masks")
@@ -350,6 +350,11 @@ def test_every_setting_is_a_flag_and_presets_fill_those_not_given(
     assert seen[2] == PRESETS["paper"]
     assert (seen[3].crop_n_layers, seen[3].drop_small_masks) == (1, False)
     assert seen[3].min_mask_region_area == PRESETS["paper"].min_mask_region_area
+    samkit(start)
+    samkit(start, "--points-per-side", "9")
+    assert seen[4] == PRESETS["small"]
+    assert seen[5].points_per_side == 9
+    assert seen[5].pred_iou_thresh == PRESETS["small"].pred_iou_thresh
 
     shown = samkit("auto", "--help").out.replace("\n", "").replace(" ", "").replace("│", "")
     for field in fields(AutomaticMaskSettings):

@@ -33,9 +33,14 @@ _DEFAULT_MODEL = ModelFlags()
 
 
 def _fill_from_preset(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Where no flag is given, the preset's value holds instead of the default."""
-    tokens = arguments["--preset"].tokens
-    preset = PRESETS.get(tokens[-1].value) if tokens else None
+    """Where no flag is given, the preset's value holds instead of the default.
+
+    Without a preset the bundled model takes `small` and every other one `official`.
+    """
+    tokens, models = arguments["--preset"].tokens, arguments["--model"].tokens
+    bundled = not models or models[-1].value == _DEFAULT_MODEL.model
+    name = tokens[-1].value if tokens else "small" if bundled else "official"
+    preset = PRESETS.get(name)
     if preset is None:
         return
     values = {
@@ -64,7 +69,7 @@ def auto(
     overlay: Flag = False,
     copy_images: Flag = False,
     force: Flag = False,
-    preset: Preset = "official",
+    preset: Preset | None = None,
     settings: Settings = _OFFICIAL,
     model: Annotated[ModelFlags, Parameter(name="*", group="Model")] = _DEFAULT_MODEL,
 ) -> int:
@@ -86,8 +91,9 @@ def auto(
     force
         Make everything anew and write over what is there.
     preset
-        paper: as SA-1B was made, with crops and clean-up, which takes several times as long. Flags
-        that are given as well win.
+        official: the published defaults. small: thresholds for the bundled model, which it takes
+        where no preset is given. paper: as SA-1B was made, with crops and clean-up, which takes
+        several times as long. Flags that are given as well win.
     """
     if copy_images and format != "sa1b":
         raise UsageError(f"--copy-images goes with --format sa1b, not with {format}.")
