@@ -1,5 +1,7 @@
 """Small layers that several parts share."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +24,13 @@ class LayerNorm2d(nn.Module):
         return nn.functional.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
 
 
+_IN_PLACE: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
+    nn.GELU: torch.ops.aten.gelu_,
+    nn.ReLU: torch.relu_,
+}
+"""Activations without fresh memory, for values that only the block itself holds."""
+
+
 class MLPBlock(nn.Module):
     """Two linear layers with an activation between them."""
 
@@ -33,7 +42,12 @@ class MLPBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: ... x embedding_dim. Same shape."""
-        return self.lin2(self.act(self.lin1(x)))
+        hidden = self.lin1(x)
+        if torch.is_grad_enabled():
+            hidden = self.act(hidden)
+        else:
+            _IN_PLACE[type(self.act)](hidden)
+        return self.lin2(hidden)
 
 
 class DropPath(nn.Module):

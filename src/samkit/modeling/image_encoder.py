@@ -8,8 +8,9 @@ from samkit.modeling.attention import attend, window_partition, window_unpartiti
 from samkit.modeling.common import DropPath, LayerNorm2d, MLPBlock
 from samkit.modeling.config import ViTConfig
 
-BAND = 16
-"""Rows of the grid that go through an MLP at once on a CPU: 12 MB of hidden values in ViT-B."""
+BAND_VALUES = 1 << 23
+"""Hidden values of an MLP at once on a CPU: 32 MB of float32 are the most that the allocator keeps
+for its next use, and mapping fresh memory costs as much as the arithmetic in it."""
 
 
 class ImageEncoderViT(nn.Module):
@@ -86,17 +87,17 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x: B x H x W x C. Same shape.
 
-        For inference on a CPU a few rows of the grid at a time, so that what lies between the steps
-        stays near the caches: rows of windows know nothing of each other, and the MLP of no other
-        token. The numbers are the same.
+        For inference on a CPU some rows of the grid at a time: rows of windows know nothing of each
+        other, and an MLP no other token, so that the numbers are the same.
         """
         if torch.is_grad_enabled() or x.device.type != "cpu":
             return self._transform(self._mix(x))
-        if self.attn.window_size:
-            rows = x.split(self.attn.window_size, dim=1)
-            return torch.cat([self._transform(self._mix(part)) for part in rows], dim=1)
-        rows = self._mix(x).split(BAND, dim=1)
-        return torch.cat([self._transform(part) for part in rows], dim=1)
+        rows = max(1, BAND_VALUES // (x.shape[0] * x.shape[2] * self.mlp.lin1.out_features))
+        size = self.attn.window_size
+        if size:
+            bands = x.split(max(1, rows // size) * size, dim=1)
+            return torch.cat([self._transform(self._mix(band)) for band in bands], dim=1)
+        return torch.cat([self._transform(band) for band in self._mix(x).split(rows, 1)], dim=1)
 
     def _mix(self, x: Tensor) -> Tensor:
         return x + self.drop_path(self.attn(self.norm1(x)))
