@@ -205,6 +205,17 @@ def test_files_of_others_are_not_written_over(samkit, photos, everything) -> Non
     assert json.loads(Path("out/a.json").read_text()) == theirs
 
 
+def test_picture_of_others_in_the_place_of_a_later_overlay_is_not_written_over(
+    samkit, photos, everything, photograph
+) -> None:
+    samkit("auto", photos, "-o", "out", everything)
+    theirs = photograph(Path("out/a_overlay.jpg"), 8).read_bytes()
+    done = samkit("auto", photos, "-o", "out", "--overlay", everything)
+    assert done.code == 2
+    assert "a_overlay.jpg" in done.err
+    assert Path("out/a_overlay.jpg").read_bytes() == theirs
+
+
 def test_names_that_differ_by_their_suffix_only_both_have_an_output(
     samkit, photos, everything, photograph
 ) -> None:
@@ -285,6 +296,15 @@ def test_outputs_among_the_photographs_are_not_taken_for_photographs(
     elsewhere = samkit("auto", photos, "-o", "../elsewhere", everything)
     if out != ".":
         assert "of 2 images" in elsewhere.out
+
+
+def test_nothing_in_an_output_folder_below_the_photographs_is_taken_for_one(
+    samkit, photos, everything, photograph
+) -> None:
+    photograph(photos / "masks" / "of_another_tool.png", 6)
+    done = samkit("auto", photos, "-o", photos / "masks", everything)
+    assert done.code == 0
+    assert "of 2 images" in done.out
 
 
 def test_overlays_that_a_pattern_names_are_passed_over(samkit, photos, everything) -> None:

@@ -1,13 +1,13 @@
 """The run behind `samkit auto`: image by image, each whole or not at all."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from samkit import images
-from samkit.cli.claims import Claims, State
+from samkit.cli.claims import Claim, Claims, State
 from samkit.cli.progress import Steps, steps, waiting
 from samkit.datasets.coco_writer import PARTS
 from samkit.datasets.formats import Writer, is_done, open_writer
@@ -165,30 +165,41 @@ def _unfinished(job: Job, claims: Claims, made_with: dict[str, Any]) -> list[str
     for name, image in job.images.items():
         state = claims.state(name, image, made_with, job.files(name), job.is_whole(name))
         states[state].append(name)
-    if others := states[State.FOREIGN] or states[State.OTHER_IMAGE]:
-        claim = claims.find(others[0])
-        owner = f"made of {claim.source.path}" if claim else "not written by samkit auto"
+    if others := states[State.FOREIGN]:
+        files = [file for name in others for file in claims.unclaimed(name, job.files(name))]
         raise UsageError(
-            f"{job.folder} has an output for {_and_more(others)} already, {owner}; give another "
-            "-o, or --force to write over it."
+            f"{job.folder} holds {_and_more(files)} already, not written by samkit auto for this; "
+            "give another -o, or --force to write over it."
+        )
+    if others := states[State.OTHER_IMAGE]:
+        raise UsageError(
+            f"{job.folder} has an output for {_and_more(others)} already, made of "
+            f"{_claim(claims, others).source.path}; give another -o, or --force to write over it."
         )
     if others := states[State.OTHER_SETTINGS]:
-        claim = claims.find(others[0])
-        assert claim is not None  # its state says so
-        now = {**made_with, "model": job.model}
-        before = {**claim.made_with, "model": claim.model}
-        if made_with["model"] != claim.made_with.get("model") and job.model == claim.model:
-            now["model"] = f"another of that name ({made_with['model']})"
-        differing = [
-            f"{key} {before.get(key)}, now {value}"
-            for key, value in now.items()
-            if made_with[key] != claim.made_with.get(key)
-        ]
+        differing = "; ".join(_differences(_claim(claims, others), made_with, job.model))
         raise UsageError(
             f"{job.folder} has masks of {_and_more(others)} that were made otherwise "
-            f"({'; '.join(differing)}); give another -o to keep both, or --force to make them anew."
+            f"({differing}); give another -o to keep both, or --force to make them anew."
         )
     return states[State.TODO]
+
+
+def _claim(claims: Claims, names: list[str]) -> Claim:
+    claim = claims.find(names[0])
+    assert claim is not None  # the state of the name says so
+    return claim
+
+
+def _differences(claim: Claim, made_with: dict[str, Any], model: str) -> Iterator[str]:
+    """What was different when an output was made, and what it is now."""
+    for key, now in made_with.items():
+        before = claim.made_with.get(key)
+        if before == now:
+            continue
+        if key == "model":
+            before, now = claim.model, model if model != claim.model else f"another {model}"
+        yield f"{key} {before}, now {now}"
 
 
 def _refuse_shared_files(job: Job) -> None:

@@ -84,6 +84,12 @@ class Claims:
         """The claim on a name; None where there is none, or none that can be read."""
         return _read(self._own / f"{name}.json")
 
+    def unclaimed(self, name: str, files: list[str]) -> list[str]:
+        """Those of the files that are there, but not as the output of that name."""
+        claim = self.find(name)
+        ours = claim.files if claim is not None else []
+        return [file for file in files if file not in ours and (self.folder / file).exists()]
+
     def state(
         self, name: str, image: Path, made_with: Mapping[str, Any], files: list[str], whole: bool
     ) -> State:
@@ -94,20 +100,16 @@ class Claims:
         claim = self.find(name)
         if not image.is_file():  # a link to nothing, which fails by name when its turn comes
             return State.TODO
-        if claim is None:
-            there = any((self.folder / file).exists() for file in files)
-            return State.FOREIGN if there else State.TODO
-        missing = set(files) - set(claim.files)
-        if any((self.folder / file).exists() for file in missing):
+        if self.unclaimed(name, files):
             return State.FOREIGN
-        if not claim.done or not whole:
+        if claim is None or not claim.done or not whole:
             return State.TODO
         if not _unchanged(claim.source, image):
             same_place = claim.source.path == _place(image)
             return State.TODO if same_place else State.OTHER_IMAGE
         if claim.made_with != made_with:
             return State.OTHER_SETTINGS
-        complete = not missing and all((self.folder / file).exists() for file in files)
+        complete = all((self.folder / file).exists() for file in files)
         return State.DONE if complete else State.TODO
 
     def begin(
