@@ -62,6 +62,13 @@ def test_thin_things_survive(sam):
     assert (logits.max(0)[15:112] > 0).all()
 
 
+def test_levels_are_those_asked_for_and_leave_the_edge_where_it_is(sam):
+    mask = disc((200, 400), (100, 200), 80)
+    usual, other = mask_prompt(mask, sam), mask_prompt(mask, sam, (1.0, -8.0))
+    assert other.max() == pytest.approx(1, abs=0.01) and other.min() == -8
+    np.testing.assert_array_equal(usual > 0, other > 0)
+
+
 def test_an_empty_mask_is_sure_background(sam):
     assert (mask_prompt(np.zeros((30, 40), bool), sam) == -10).all()
 
@@ -75,8 +82,10 @@ def test_the_predictor_takes_a_mask_at_the_size_of_the_image(sam):
     predictor = SamPredictor(sam)
     predictor.set_image(np.zeros((100, 150, 3), np.uint8))
     mask = disc((100, 150), (50, 70), 30)
+    own = predictor.predict(box=[40, 20, 100, 80], multimask_output=False)[2][0, :85]
+    levels = float(np.median(own[own > 0])), float(np.median(own[own < 0]))
     ours = predictor.predict(mask_input=mask)[2]
-    theirs = predictor.predict(mask_input=mask_prompt(mask, sam))[2]
-    np.testing.assert_array_equal(ours, theirs)
+    theirs = predictor.predict(mask_input=mask_prompt(mask, sam, levels))[2]
+    np.testing.assert_allclose(ours, theirs, atol=0.02)
     masks, _, _ = predictor.predict_many(mask_input=np.stack([mask, ~mask]))
     assert masks.shape == (2, 3, 100, 150)

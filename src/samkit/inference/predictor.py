@@ -197,7 +197,7 @@ class SamPredictor:
             _tensor(coords),
             None if labels is None else torch.from_numpy(labels),
             _tensor(corners),
-            _tensor(as_mask_input(mask_input, self.model, embedding.original_size)),
+            _tensor(as_mask_input(mask_input, self.model, embedding)),
             multimask_output,
             return_logits,
         )

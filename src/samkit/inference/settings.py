@@ -80,7 +80,6 @@ class AutomaticMaskSettings:
             max_mask_share=0.95,
         )
 
-
     @classmethod
     def small(cls) -> "AutomaticMaskSettings":
         """For the bundled model, whose predicted IoU and stability are lower than published ones.
