@@ -9,7 +9,7 @@ WORKERS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS)
 PHOTOS = $$($(BIN)/python -c 'from importlib.util import find_spec; print(find_spec("skimage").submodule_search_locations[0])')/data
 
-.PHONY: help demo test test-all check lint bench constraints clean
+.PHONY: help demo test test-all check lint style types floors bench constraints clean
 
 help:  ## Say what there is.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */make \1\t/' | expand -t 18
@@ -27,11 +27,17 @@ test-all: $(VENV)/.dev  ## All tests.
 
 check: lint test  ## Style, types, floors, docs, tests.
 
-lint: $(VENV)/.dev
+lint: style types floors
+
+style: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+
+floors: $(VENV)/.dev
+	$(BIN)/lint-imports --no-logo
 
 bench: $(VENV)/.dev $(VENV)-official/.made  ## Speed and memory beside the official package, as ratios.
 	$(BIN)/python benchmarks/run.py --official $(CURDIR)/$(VENV)-official/bin/python
