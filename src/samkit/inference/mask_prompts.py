@@ -2,11 +2,11 @@
 
 A model learned from masks that it had predicted itself (SAM, section 3 and appendix A): low-res
 logits that cross zero within a cell or two at a soft edge and then stay at levels of the model's
-own, -10 and 10 in one, -8 and 1 in another. A bare 0/1 mask looks like a
-shapeless "undecided" to it. Levels are therefore taken from the model's own answer to the box around
-the mask. With a default model still in training, on 33 masks of validation pictures, box and mask
-together gave a mean IoU of 0.81 that way, 0.72 at -10 and 10, and the box alone 0.69; the mask alone
-gave 0.65 and, at -10 and 10, 0.71.
+own, -10 and 10 in one, -8 and 1 in another. A bare 0/1 mask looks like a shapeless "undecided".
+Levels are therefore taken from the model's own answer to the box around the mask. With a default
+model still in training, on 33 masks of validation pictures, box and mask together gave a mean IoU
+of 0.81 that way, 0.72 at -10 and 10, and the box alone 0.69; the mask alone gave 0.65 and, at -10
+and 10, 0.71.
 """
 
 from typing import Any
