@@ -1,4 +1,4 @@
-"""Puts the averaged weights of a training into the package: `… bundle_default.py STATE SCORES.json`.
+"""Puts the averaged weights of a training into the package: `bundle_default.py STATE SCORES.json`.
 
 STATE is the folder of a training, SCORES.json what `runs/score_default.py --json` said of it on
 `val`.
@@ -28,7 +28,7 @@ zero. They are made steeper by this factor; masks, scores and answers to fed-bac
 
 
 def sharpen(sam: Sam, factor: float) -> None:
-    """Multiplies all mask logits by a factor, and divides by it where they come back as a prompt."""
+    """Multiplies mask logits by a factor, and divides by it where they come back as a prompt."""
     with torch.no_grad():
         for mlp in sam.mask_decoder.output_hypernetworks_mlps:
             mlp.layers[-1].weight *= factor

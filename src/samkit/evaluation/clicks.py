@@ -7,8 +7,8 @@ import scipy.ndimage
 def farthest_point(region: np.ndarray) -> tuple[int, int, float]:
     """The (x, y) of a region that is farthest from its border, and how far that is, in pixels.
 
-    region: H x W bool with at least one true pixel. The image's edge is a border, too. Where several
-    pixels are equally far, the first in row order.
+    region: H x W bool with at least one true pixel. The image's edge is a border, too. Where
+    several pixels are equally far, the first in row order.
     """
     rows, cols = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
     top, left = rows[0], cols[0]

@@ -41,7 +41,7 @@ def ellipse(shape: tuple[int, int], box: Box) -> np.ndarray:
 
 
 def grabcut_click(image: np.ndarray, x: float, y: float) -> np.ndarray:
-    """OpenCV's GrabCut: a disc at the click is sure foreground, the image's border sure background."""
+    """OpenCV's GrabCut: a disc at the click is sure foreground, the border background."""
     seeds = np.full(image.shape[:2], cv2.GC_PR_BGD, np.uint8)
     seeds[[0, -1], :] = cv2.GC_BGD
     seeds[:, [0, -1]] = cv2.GC_BGD

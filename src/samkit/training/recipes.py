@@ -23,12 +23,12 @@ class Recipe:
     ema: float = 0.998
     """Decay of the averaged weights, which are what is kept."""
     crop_sizes: tuple[int, ...] = (256, 256, 256, 384, 512)
-    """Side of the crops, one drawn a step; so many crops are taken that their pixels are the same."""
+    """Side of the crops, one drawn a step; so many are taken that their pixels are the same."""
     pixels: int = 6 * 256 * 256
     """Pixels of the crops of one step."""
     cells: int = 26_000
-    """Masks times cells of the embedding in one step, which is what the decoder costs; the masks are
-    shared evenly among the crops."""
+    """Masks times cells of the embedding in one step, which is what the decoder costs; the masks
+    are shared evenly among the crops."""
     long_side: tuple[float, float] = (320.0, 900.0)
     """Range of the photograph's scaled longer side, log-uniform; the model is used at 512. Crops of
     512 show the whole photograph: there the range ends at 512."""
