@@ -46,12 +46,14 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--clicks", type=int, default=1)
     parser.add_argument("--rules", action="store_true", help="score the rules instead of a model")
+    parser.add_argument("--no-grabcut", action="store_true", help="leave out the slow rule")
     parser.add_argument("--held-out", action="store_true")
     parser.add_argument("--share", type=float, default=1.0, help="share of the images, by name")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     predictor = None if args.rules else SamPredictor(load_model(args.model))
     scores: list[Score] = []
+    grabcut = not args.no_grabcut
     for path in sorted(args.data.glob("*/*.json")):
         source = path.parent.name
         if args.held_out and (source in NEW_DOMAINS or not held_out(source, path.stem)):
@@ -68,7 +70,7 @@ def main() -> None:
             image = images.read(path.with_name(record["image"]["file_name"]))
             if predictor is None:
                 scores += [
-                    Score(source, path.stem, int(mask.sum()), score_rules(image, mask))
+                    Score(source, path.stem, int(mask.sum()), score_rules(image, mask, grabcut))
                     for mask in masks
                 ]
             else:
