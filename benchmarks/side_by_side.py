@@ -156,5 +156,5 @@ def verdict(what: str, value: float, bar: float, at_least: bool = True) -> bool:
     """Prints whether a bar is met, and returns it."""
     good = value >= bar if at_least else value <= bar
     sign = ">=" if at_least else "<="
-    print(f"{what}: {value:.2f} (bar {sign} {bar:g}): {'met' if good else 'MISSED'}")
+    print(f"{what}: {value:.3g} (bar {sign} {bar:g}): {'met' if good else 'MISSED'}")
     return good
