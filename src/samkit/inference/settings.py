@@ -84,7 +84,7 @@ class AutomaticMaskSettings:
     def small(cls) -> "AutomaticMaskSettings":
         """For the bundled model, whose predicted IoU and stability are lower than published ones.
 
-        Thresholds were chosen on images held out of its training (docs/default-model.md).
+        How the thresholds were chosen is told in docs/default-model.md.
         """
         return cls(
             points_per_side=20,
