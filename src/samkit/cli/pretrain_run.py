@@ -1,0 +1,102 @@
+"""What `samkit pretrain` does once its flags are read."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from samkit import images
+from samkit.checkpoints.precision import choose_device
+from samkit.cli.progress import training
+from samkit.training.distributed import World
+from samkit.training.pretraining import MODEL, Pretrainer
+from samkit.training.pretraining_images import UnlabelledImages
+from samkit.training.pretraining_recipes import PretrainRecipe, new_autoencoder
+from samkit.training.watch import Watch
+
+DONE, SOME_FAILED, INTERRUPTED = 0, 1, 130
+_NAMED = 10
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run as the command line asks for it."""
+
+    images: list[Path]
+    folder: Path
+    recipe: PretrainRecipe
+    device: str
+    workers: int
+
+
+def run(job: Job, should_stop: Callable[[], bool]) -> int:
+    """Pre-trains; 0, 1 where images could not be read, 130 where it was asked to stop."""
+    model = new_autoencoder(job.recipe)
+    own = job.folder.resolve()
+    paths = [path for path in images.walk(job.images) if own not in path.resolve().parents]
+    unlabelled = UnlabelledImages(paths, job.recipe, model.patches)
+    device = _device(job.device)
+    world = World.join(device)
+    try:
+        trainer = Pretrainer(
+            model.to(device),
+            unlabelled,
+            job.folder,
+            world=world,
+            workers=job.workers,
+            provenance={"images": len(paths)},
+        )
+        if world.is_first:
+            _watched(job, trainer, should_stop)
+        else:
+            trainer.run(should_stop=should_stop)
+    finally:
+        world.leave()
+    _tell(job, trainer)
+    if trainer.step < job.recipe.steps:
+        return INTERRUPTED
+    return SOME_FAILED if unlabelled.broken else DONE
+
+
+def _device(name: str) -> torch.device:
+    """The device that is asked for; of several GPUs each process of `torchrun` takes its own."""
+    device = choose_device(name)
+    if device.type == "cuda" and device.index is None and "LOCAL_RANK" in os.environ:
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
+    return device
+
+
+def _watched(job: Job, trainer: Pretrainer, should_stop: Callable[[], bool]) -> None:
+    recipe = job.recipe
+    watch = Watch(job.folder, trainer.step, tensorboard=False)
+    with training(trainer.step, recipe.steps, images_a_step=recipe.batch) as progress:
+
+        def report(step: int, seen: dict[str, float]) -> None:
+            watch.note(step, seen)
+            progress(step, seen)
+
+        try:
+            trainer.run(report=report, should_stop=should_stop)
+        finally:
+            watch.close()
+
+
+def _tell(job: Job, trainer: Pretrainer) -> None:
+    """What this process left out; of the first one also where the weights are."""
+    say = sys.stderr.write
+    broken = trainer.images.broken
+    for sentence in list(broken.values())[:_NAMED]:
+        say(f"samkit: left out: {sentence}\n")
+    if len(broken) > _NAMED:
+        say(f"samkit: and {len(broken) - _NAMED} more images were left out.\n")
+    if not trainer.world.is_first:
+        return
+    if trainer.skipped:
+        say(f"samkit: {trainer.skipped} steps without a finite loss were skipped.\n")
+    if trainer.step < trainer.recipe.steps:
+        say(f"samkit: stopped after step {trainer.step}; the same command goes on from there.\n")
+    say(f"samkit: the weights are in {job.folder / MODEL}.\n")
