@@ -1,11 +1,9 @@
-"""Puts the averaged weights of a training into the package: `bundle_default.py STATE SCORES.json`.
+"""Puts the weights of a run into the package: `python runs/bundle_default.py RUN SCORES.json`.
 
-STATE is the folder of a training, SCORES.json what `runs/score_default.py --json` said of it on
-`val`.
+RUN is what `samkit train` wrote, SCORES.json what `samkit evaluate --json` said of its weights.
 """
 
 import argparse
-import dataclasses
 import json
 from pathlib import Path
 
@@ -13,8 +11,8 @@ import torch
 
 from samkit import checkpoints
 from samkit.checkpoints.known import BUNDLED
-from samkit.modeling import VARIANTS, Sam
-from samkit.training.recipes import RECIPES
+from samkit.modeling import Sam
+from samkit.training.loop import MODEL
 
 LICENCE = (
     "Weights for research and trial: parts of the training data forbid commercial use or do not "
@@ -39,26 +37,21 @@ def sharpen(sam: Sam, factor: float) -> None:
 def main() -> None:
     """Writes src/samkit/assets/default.safetensors as float16."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("state", type=Path)
+    parser.add_argument("run", type=Path)
     parser.add_argument("scores", type=Path)
     parser.add_argument("--out", type=Path, default=BUNDLED)
     args = parser.parse_args()
-    state = torch.load(args.state / "state.pt", map_location="cpu", weights_only=True)
-    sam = Sam(VARIANTS["default"])
-    sam.load_state_dict(state["averaged"])
+    sam = checkpoints.load(args.run / MODEL, device="cpu", dtype="float32")
     sharpen(sam, SHARPER)
+    about = checkpoints.read_metadata(args.run / MODEL).provenance
     scores = json.loads(args.scores.read_text())
-    provenance = {
-        "data": "37 public sources, 2,694 photographs with masks; listed in docs/default-model.md. "
-        "dsb2018 and facades were left out. The trunk starts from EfficientNet-Lite0's ImageNet "
-        "weights.",
-        "recipe": dataclasses.asdict(RECIPES["default"]) | {"steps": state["step"]},
-        "metrics": {"val": scores["all"]},
+    about |= {
+        "metrics": {"held out": about["metrics"], "val": scores},
         "licence": LICENCE,
+        "logits": f"{SHARPER:g} times steeper than trained",
     }
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    checkpoints.save(sam, args.out, provenance=provenance, dtype="float16")
-    print(f"{args.out}: {args.out.stat().st_size / 1e6:.1f} MB after step {state['step']}")
+    checkpoints.save(sam, args.out, provenance=about, dtype="float16")
+    print(f"{args.out}: {args.out.stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

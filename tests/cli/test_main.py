@@ -143,3 +143,12 @@ def test_a_reader_that_has_had_enough_gets_no_traceback() -> None:
     assert process.stderr.read() == ""
     process.wait(120)
     process.stderr.close()
+
+
+@pytest.mark.parametrize("verb", ["auto", "segment", "models", "train", "version"])
+def test_help_texts_do_not_wait_for_torch(verb: str) -> None:
+    code = (
+        "import sys; from samkit.cli.main import main\n"
+        f"main([{verb!r}, '--help']); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

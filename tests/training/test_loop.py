@@ -1,82 +1,86 @@
-"""The loop on two tiny photographs: it learns, resumes bit for bit, and survives."""
+"""The loop on tiny photographs: it learns, resumes bit for bit, and survives."""
 
-import dataclasses
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
-from samkit.errors import SamkitError
-from samkit.masks import rle
-from samkit.modeling import (
-    MaskDecoderConfig,
-    PromptEncoderConfig,
-    PyramidConfig,
-    Sam,
-    SamConfig,
-)
-from samkit.training.loader import CropLoader, Photo
-from samkit.training.loop import Trainer, learning_rate
-from samkit.training.recipes import RECIPES
-
-TINY = SamConfig(
-    PyramidConfig(
-        img_size=128,
-        stem_chans=8,
-        stage_chans=(8, 8, 8, 16, 16, 16, 16),
-        stage_depths=(1,) * 7,
-        out_chans=16,
-    ),
-    PromptEncoderConfig(embed_dim=16, mask_in_chans=8, prompt_maps=True),
-    MaskDecoderConfig(num_heads=2, mlp_dim=32, iou_head_hidden_dim=16, mixer_depth=1, dropout=0.1),
-)
-RECIPE = dataclasses.replace(
-    RECIPES["debug"], steps=6, warmup=2, cooldown=2, long_side=(100.0, 140.0)
-)
+from samkit import checkpoints
+from samkit.errors import CheckpointError, SamkitError, UsageError
+from samkit.training.loop import MODEL
+from samkit.training.state import MANIFEST, load_state, save_state
+from samkit.training.validation import MEASURES
 
 
-def photos() -> list[Photo]:
-    rng = np.random.default_rng(3)
-    out = []
-    for i in range(2):
-        image = rng.integers(0, 255, (90, 120, 3), dtype=np.uint8)
-        masks = np.zeros((2, 90, 120), bool)
-        masks[0, 20:60, 30 + 10 * i : 80] = True
-        masks[1, 5:40, 85:115] = True
-        image[masks[0]] = 250
-        annotations = [
-            {"bbox": box, "area": int(m.sum()), "segmentation": code}
-            for m, code, box in zip(
-                masks,
-                rle.encode(masks),
-                [[30 + 10 * i, 20, 50 - 10 * i, 40], [85, 5, 30, 35]],
-                strict=True,
-            )
-        ]
-        out.append(Photo("made", str(i), image, annotations))
-    return out
+def same(a, b) -> None:
+    assert a.keys() == b.keys()
+    for name, value in a.items():
+        assert torch.equal(value, b[name]), name
 
 
-def trainer(folder: Path) -> Trainer:
-    torch.manual_seed(0)
-    return Trainer(Sam(TINY), photos(), RECIPE, folder)
-
-
-def test_a_resumed_run_is_equal_bit_for_bit(tmp_path: Path) -> None:
+def test_a_resumed_run_is_equal_bit_for_bit(tmp_path: Path, trainer) -> None:
     whole = trainer(tmp_path / "whole")
-    whole.run()
+    assert whole.run()
     first = trainer(tmp_path / "parts")
-    first.run(until=3)
+    assert not first.run(until=3)
     second = trainer(tmp_path / "parts")
     assert second.step == 3
-    second.run()
-    for name, value in whole.sam.state_dict().items():
-        assert torch.equal(value, second.sam.state_dict()[name]), name
-        assert torch.equal(whole.averaged[name], second.averaged[name]), name
+    assert second.run()
+    same(whole.sam.state_dict(), second.sam.state_dict())
+    same(whole.averaged.values, second.averaged.values)
 
 
-def test_every_parameter_moves(tmp_path: Path) -> None:
+def test_a_run_that_is_asked_to_stop_saves_and_goes_on(tmp_path: Path, trainer) -> None:
+    stopped = trainer(tmp_path)
+    assert not stopped.run(should_stop=lambda: True)
+    assert stopped.step == 1
+    assert trainer(tmp_path).step == 1
+
+
+def test_a_killed_run_resumes_from_a_whole_state(tmp_path: Path, store: Path, trainer) -> None:
+    """kill -9 at a random moment, while states are saved after every step."""
+    code = f"""
+import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
+import torch
+from dataclasses import replace
+from pathlib import Path
+from conftest import TINY
+from samkit.datasets.store import StoreReader
+from samkit.modeling import Sam
+from samkit.training.loop import Trainer
+from samkit.training.photographs import Photographs
+from samkit.training.recipes import RECIPES
+torch.manual_seed(0)
+recipe = replace(RECIPES["debug"], steps=10**6, warmup=2, cooldown=0.3, crop_scale=(0.8, 1.1),
+                 save_every=1)
+photos = Photographs([("store", StoreReader(Path({str(store)!r})))])
+Trainer(Sam(TINY).train(), photos, recipe, Path({str(tmp_path)!r})).run()
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+    deadline = time.monotonic() + 120
+    while (load_state(tmp_path) or {"step": 0})["step"] < 2:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    reached = load_state(tmp_path)["step"]
+    resumed = trainer(tmp_path, steps=10**6, save_every=1)
+    assert resumed.step == reached
+    resumed.run(until=reached + 1)
+    whole = trainer(tmp_path / "whole", steps=10**6, save_every=10**6)
+    whole.run(until=reached + 1)
+    same(whole.sam.state_dict(), resumed.sam.state_dict())
+
+
+def test_every_parameter_moves(tmp_path: Path, trainer) -> None:
     run = trainer(tmp_path)
     before = {name: value.detach().clone() for name, value in run.sam.named_parameters()}
     run.run()
@@ -84,9 +88,8 @@ def test_every_parameter_moves(tmp_path: Path) -> None:
     assert not still
 
 
-def test_ten_steps_without_a_finite_loss_end_the_run(tmp_path: Path) -> None:
-    run = trainer(tmp_path)
-    run.recipe = dataclasses.replace(RECIPE, steps=30)
+def test_ten_steps_without_a_finite_loss_end_the_run(tmp_path: Path, trainer) -> None:
+    run = trainer(tmp_path, steps=30)
     with torch.no_grad():
         run.sam.mask_decoder.iou_token.weight.fill_(float("nan"))
     before = run.sam.image_encoder.fine_2.weight.detach().clone()
@@ -96,17 +99,82 @@ def test_ten_steps_without_a_finite_loss_end_the_run(tmp_path: Path) -> None:
     assert torch.equal(before, run.sam.image_encoder.fine_2.weight)
 
 
-def test_batches_depend_on_their_number_alone() -> None:
-    loader = CropLoader(photos(), RECIPE, 128, 8)
-    ahead = list(loader.batches(0, 5))
-    alone = loader.batch(4)
-    assert len(ahead[4]) == len(alone)
-    for a, b in zip(ahead[4], alone, strict=True):
-        assert np.array_equal(a.image, b.image) and np.array_equal(a.masks, b.masks)
+def test_the_weights_are_a_checkpoint_that_loads(tmp_path: Path, trainer) -> None:
+    run = trainer(tmp_path)
+    run.run()
+    sam = checkpoints.load(tmp_path / MODEL, device="cpu")
+    same(sam.state_dict(), run.averaged.values)
+    about = checkpoints.read_metadata(tmp_path / MODEL).provenance
+    assert about["recipe"]["reached"] == 6
+    assert about["recipe"]["lr"] == run.recipe.lr
 
 
-def test_learning_rate_rises_stays_and_falls() -> None:
-    recipe = dataclasses.replace(RECIPE, steps=100, warmup=10, cooldown=20, lr=1.0)
-    rates = [learning_rate(recipe, step) for step in range(100)]
-    assert rates[0] == pytest.approx(0.1) and rates[9] == rates[80] == 1.0
-    assert rates[99] == pytest.approx(0.05)
+def test_the_best_weights_on_images_kept_aside_are_kept(
+    tmp_path: Path, trainer, monkeypatch
+) -> None:
+    scores = iter([0.2, 0.5, 0.3])
+    monkeypatch.setattr(
+        "samkit.training.loop.validate",
+        lambda *_: dict.fromkeys(MEASURES, next(scores)),
+    )
+    run = trainer(tmp_path, validate_every=2)
+    run.photographs.kept_aside = run.photographs.sources["a"]
+    run.run()
+    assert run.best["step"] == 4
+    about = checkpoints.read_metadata(tmp_path / MODEL).provenance
+    assert about["recipe"]["reached"] == 4 and about["metrics"]["c1"] == 0.5
+
+
+def test_another_recipe_is_refused(tmp_path: Path, trainer) -> None:
+    trainer(tmp_path).run(until=1)
+    with pytest.raises(UsageError, match="another lr, weight_decay"):
+        trainer(tmp_path, lr=1.0, weight_decay=0.5)
+    assert trainer(tmp_path, steps=9).step == 1  # a longer run is the same run
+
+
+def test_a_state_in_parts_is_whole_or_refused(tmp_path: Path, trainer) -> None:
+    save_state(tmp_path, {"step": 1, "model": torch.zeros(1000)}, part_bytes=900)
+    save_state(tmp_path, {"step": 2, "model": torch.ones(1000)}, part_bytes=900)
+    parts = sorted(tmp_path.glob("state-*"))
+    assert len(parts) > 4 and all(path.name.startswith("state-00000002.") for path in parts)
+    assert max(path.stat().st_size for path in parts) <= 900
+    assert torch.equal(load_state(tmp_path)["model"], torch.ones(1000))
+    parts[2].write_bytes(parts[2].read_bytes()[:-1] + b"x")
+    with pytest.raises(CheckpointError, match="is damaged"):
+        load_state(tmp_path)
+    (tmp_path / MANIFEST).write_text("{}")
+    with pytest.raises(CheckpointError, match="is damaged"):
+        trainer(tmp_path)
+
+
+def test_a_full_disk_is_one_sentence_and_the_old_state_stands(
+    tmp_path: Path, trainer, monkeypatch
+) -> None:
+    run = trainer(tmp_path)
+    run.run(until=1)
+
+    def no_space(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(SamkitError, match="the disk is full"):
+        run.run(until=2)
+    monkeypatch.undo()
+    assert load_state(tmp_path)["step"] == 1
+
+
+def test_a_frozen_encoder_stays_as_it_is(tmp_path: Path, trainer) -> None:
+    from samkit.training.loop import Trainer
+    from samkit.training.starting import freeze
+
+    run = trainer(tmp_path)
+    freeze(run.sam, ["image_encoder"])
+    run = Trainer(run.sam, run.photographs, run.recipe, tmp_path)
+    before = {name: value.clone() for name, value in run.sam.state_dict().items()}
+    run.run()
+    for name, value in run.sam.state_dict().items():
+        if name.startswith("image_encoder."):
+            assert torch.equal(value, before[name]), name
+    assert not torch.equal(
+        run.sam.mask_decoder.mask_tokens.weight, before["mask_decoder.mask_tokens.weight"]
+    )

@@ -50,7 +50,7 @@ def weighted(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return losses.normalised_focal_loss(logits, target, gamma=0.0)
 
 
-@pytest.mark.parametrize("loss", [losses.dice_loss, weighted])
+@pytest.mark.parametrize("loss", [losses.dice_loss, losses.focal_loss, weighted])
 def test_gradients_agree_with_finite_differences(loss) -> None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(2, 4, 5, generator=generator, dtype=torch.float64, requires_grad=True)
@@ -62,3 +62,23 @@ def test_shrink_gives_the_share_of_each_cell() -> None:
     masks = torch.zeros(1, 4, 4, dtype=torch.bool)
     masks[0, :2, :1] = True
     assert losses.shrink(masks, (2, 2)).tolist() == [[[0.5, 0.0], [0.0, 0.0]]]
+
+
+def test_focal_loss_of_a_hand_computed_mask() -> None:
+    logits = torch.tensor([[[0.0, 0.0], [math.log(3), -math.log(3)]]])
+    target = torch.tensor([[[1.0, 0.0], [0.0, 0.0]]])
+    each = [
+        0.25 * 0.25 * math.log(2),  # alpha (1 - p)^2 (-log p)
+        0.75 * 0.25 * math.log(2),  # (1 - alpha) p^2 (-log (1 - p))
+        0.75 * 0.75**2 * math.log(4),
+        0.75 * 0.25**2 * -math.log(0.75),
+    ]
+    assert losses.focal_loss(logits, target).item() == pytest.approx(sum(each) / 4, abs=1e-6)
+
+
+def test_focal_loss_stays_finite_where_probabilities_do_not() -> None:
+    logits = torch.tensor([[[200.0, -200.0]]], requires_grad=True)
+    loss = losses.focal_loss(logits, torch.tensor([[[0.0, 1.0]]]))
+    loss.sum().backward()
+    assert loss.item() == pytest.approx((0.75 * 200 + 0.25 * 200) / 2)
+    assert torch.isfinite(logits.grad).all()

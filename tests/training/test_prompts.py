@@ -55,6 +55,31 @@ def test_corrective_points_fall_into_the_error_with_its_label() -> None:
 def test_a_perfect_prediction_gets_a_point_of_the_mask() -> None:
     truth = torch.zeros(1, 16, 16, dtype=torch.bool)
     truth[0, 3:6, 4:9] = True
-    points, labels = prompts.corrective_points(torch.where(truth, 1.0, -1.0), truth, None)
+    points, labels = prompts.corrective_points(
+        torch.where(truth, 1.0, -1.0), truth, torch.Generator()
+    )
     x, y = points[0].long().tolist()
     assert truth[0, y, x] and labels.tolist() == [1]
+
+
+def test_corrective_points_are_uniform_over_the_error() -> None:
+    truth = torch.zeros(1, 8, 8, dtype=torch.bool)
+    truth[0, 2:4, 1:7] = True  # 12 pixels, all missed
+    generator = torch.Generator().manual_seed(0)
+    counts = torch.zeros(8, 8)
+    for _ in range(2400):
+        points, _ = prompts.corrective_points(torch.full((1, 8, 8), -1.0), truth, generator)
+        x, y = points[0].long().tolist()
+        counts[y, x] += 1
+    assert counts[~truth[0]].sum() == 0
+    assert counts[truth[0]].min() > 140 and counts[truth[0]].max() < 260  # 200 each
+
+
+def test_the_papers_rounds_are_eleven_with_two_that_bring_no_point() -> None:
+    rng = np.random.default_rng(0)
+    places = set()
+    for _ in range(200):
+        rounds = prompts.point_rounds((0,) * 8 + (1,), 2, rng)
+        assert 1 + len(rounds) == 11 and sum(rounds) == 8 and rounds[-1] is False
+        places.add(rounds.index(False))
+    assert places == set(range(9))

@@ -3,7 +3,9 @@
 Names are looked up when they are first used, so that listing models does not import torch.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from samkit.lazy import lazily
 
 if TYPE_CHECKING:
     from samkit.checkpoints.identity import model_id
@@ -28,26 +30,14 @@ __all__ = [
     "status",
 ]
 
-_WHERE = {
-    "identity": ("model_id",),
-    "known": ("KNOWN", "KnownCheckpoint", "ModelStatus", "status"),
-    "loading": ("load",),
-    "precision": ("choose_device", "choose_dtype"),
-    "samkit_files": ("Metadata", "read_metadata", "save"),
-    "transformers_folder": ("export_transformers",),
-}
-
-
-def __getattr__(name: str) -> Any:
-    from importlib import import_module
-
-    for module, names in _WHERE.items():
-        if name in names:
-            value = getattr(import_module(f"{__name__}.{module}"), name)
-            globals()[name] = value
-            return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "identity": ("model_id",),
+        "known": ("KNOWN", "KnownCheckpoint", "ModelStatus", "status"),
+        "loading": ("load",),
+        "precision": ("choose_device", "choose_dtype"),
+        "samkit_files": ("Metadata", "read_metadata", "save"),
+        "transformers_folder": ("export_transformers",),
+    },
+)

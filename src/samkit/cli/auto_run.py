@@ -116,7 +116,7 @@ class _Session:
         image = self._job.images[name]
         progress.start(str(image))
         try:
-            count = self._make(name, image)
+            count = self._make(name, image, progress)
         except (ImageError, FormatError, UsageError) as error:  # others would hit every image
             self.failed += 1
             progress.finish(str(error), failed=True)
@@ -132,10 +132,10 @@ class _Session:
             self.images, self.masks = self.images + 1, self.masks + count
             progress.finish(_count(count, "mask"))
 
-    def _make(self, name: str, image: Path) -> int:
+    def _make(self, name: str, image: Path, progress: Steps) -> int:
         """Write all of one image's outputs; returns how many masks it has."""
         pixels = images.read(image)
-        records = self._generator.generate(pixels)
+        records = self._generator.generate(pixels, progress.part)
         claim = self._claims.begin(
             name, image, self._made_with, self._job.model, self._job.files(name)
         )

@@ -36,6 +36,8 @@ app = App(
 for _verb, _help in {
     "auto": "Every mask of every photograph.",
     "segment": "The masks that points, boxes or a mask ask for.",
+    "train": "Train a model, or fine-tune one, on images with masks.",
+    "pretrain": "Pre-train an image encoder on photographs without labels.",
     "models": "The models that are known by name, and where they lie.",
     "version": "Versions of samkit and of what it computes with.",
 }.items():

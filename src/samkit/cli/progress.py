@@ -1,8 +1,10 @@
 """How long work is shown: a bar on a terminal, lines elsewhere; all of it on stderr."""
 
+import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -21,6 +23,8 @@ from rich.progress import (
 
 _WINDOW = 3600.0  # seconds whose speed the estimate of the rest is made from
 _PER_SECOND = 5
+_RECENT = 20  # steps over which the speed of a training is averaged
+_QUIET = 20.0  # seconds between two lines where there is no terminal
 
 
 class Steps:
@@ -37,6 +41,11 @@ class Steps:
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, description=_short(name))
 
+    def part(self, done: int, total: int) -> None:
+        """So much of the step that has begun is done."""
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=self._done + done / total)
+
     def finish(self, what: str, *, failed: bool = False) -> None:
         """The step is over. what: one line about it; on a terminal only failures are kept."""
         self._done += 1
@@ -45,7 +54,7 @@ class Steps:
             seconds = time.monotonic() - self._started
             _say(f"[{self._done}/{self.total}] {line} ({seconds:.1f} s)")
             return
-        self._bar.advance(self._task)
+        self._bar.update(self._task, completed=self._done)
         if failed:
             self.note(line)
 
@@ -94,6 +103,36 @@ def transfer(name: str) -> Iterator[Transfer]:
         return
     with _bar(DownloadColumn(), TransferSpeedColumn(), _Rest()) as bar:
         yield Transfer(name, bar)
+
+
+@contextmanager
+def training(
+    start: int, end: int, images_a_step: int
+) -> Iterator[Callable[[int, Mapping[str, float]], None]]:
+    """Show a training run while the block runs: call it with a step's number and measurements.
+
+    Loss and speed are means over the latest steps; without a terminal there is a line now and then.
+    """
+    recent: deque[Mapping[str, float]] = deque(maxlen=_RECENT)
+    bar = _bar(MofNCompleteColumn(), _Rest()) if sys.stderr.isatty() else None
+    task = None if bar is None else bar.add_task("", total=end, completed=start)
+    spoken = time.monotonic()
+
+    def report(step: int, seen: Mapping[str, float]) -> None:
+        nonlocal spoken
+        recent.append(seen)
+        loss = sum(s["loss"] for s in recent) / len(recent)
+        speed = images_a_step * len(recent) / max(1e-9, sum(s["seconds"] for s in recent))
+        line = f"loss {loss:.3f}  lr {seen['lr']:.2g}  {speed:.1f} images/s"
+        if bar is not None and task is not None:
+            bar.update(task, completed=step, description=line)
+        elif time.monotonic() - spoken > _QUIET or step == end:
+            spoken = time.monotonic()
+            rest = (end - step) * images_a_step / speed / 60
+            _say(f"[{step}/{end}] {line}  {rest:.0f} min left")
+
+    with contextlib.nullcontext() if bar is None else bar:
+        yield report
 
 
 @contextmanager

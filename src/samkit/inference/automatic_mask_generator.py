@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from samkit.errors import UsageError
 from samkit.images import from_array
-from samkit.inference.candidates import Candidates, CropCandidates, Floats, find
+from samkit.inference.candidates import Candidates, CropCandidates, Floats, Progress, find
 from samkit.inference.records import OUTPUT_MODES, to_records
 from samkit.inference.selection import choose, clean, draw
 from samkit.inference.settings import AutomaticMaskSettings, lowered, require_selectable
@@ -91,16 +91,17 @@ class SamAutomaticMaskGenerator:
         self.model, self.settings, self.output_mode = model, settings, output_mode
         self.point_grids = _grids(settings, point_grids)
 
-    def generate(self, image: NDArray[Any]) -> list[Record]:
+    def generate(self, image: NDArray[Any], progress: Progress | None = None) -> list[Record]:
         """The masks of an image, as one record each; an empty list where there is none.
 
         image: H x W x 3 uint8 RGB, or what else `samkit.images.from_array` converts.
         A record holds `segmentation` (H x W bool, or RLE), `area`, `bbox` (XYWH), `predicted_iou`,
         `point_coords` ([[x, y]]), `stability_score` and `crop_box` (XYWH), all in pixels of the
-        image. Raises ImageError for other arrays.
+        image. progress: called with (points done, points in all) after every few.
+        Raises ImageError for other arrays.
         """
         pixels = from_array(image)
-        crops = find(self.model, pixels, self.settings, self.point_grids)
+        crops = find(self.model, pixels, self.settings, self.point_grids, progress)
         return _select(
             crops, pixels.shape[:2], self.settings, self.model.mask_threshold, self.output_mode
         )

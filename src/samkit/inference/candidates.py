@@ -7,7 +7,7 @@ is kept, in float32, outside of which nothing can be true. So the memory needed 
 the size of the image nor much on the number of points.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,7 @@ from samkit.modeling import Sam
 from samkit.modeling.mask_decoder import MULTI
 
 Floats = NDArray[np.float64]
+Progress = Callable[[int, int], None]
 
 BAND = 0.15
 """How far the stability score of low-res logits may lie below that of full size, at most: ..."""
@@ -77,16 +78,27 @@ def find(
     image: NDArray[np.uint8],
     settings: AutomaticMaskSettings,
     grids: Sequence[Floats],
+    progress: Progress | None = None,
 ) -> Iterator[CropCandidates]:
     """The candidates of the image and then of each of its crops, one crop at a time.
 
     image: H x W x 3 uint8. grids: for each layer of crops N x 2 points in [0, 1].
+    progress: called with (points done, points in all) after every few.
     """
     height, width = image.shape[:2]
     boxes, layers = crop_boxes((height, width), settings.crop_n_layers, settings.crop_overlap_ratio)
+    done, total = 0, sum(len(grids[layer]) for layer in layers)
+
+    def advance(points: int) -> None:
+        nonlocal done
+        done += points
+        if progress is not None:
+            progress(done, total)
+
     for (left, top, right, bottom), layer in zip(boxes, layers, strict=True):
         (embedding,) = embed_batch(sam, [image[top:bottom, left:right]], made_by="")
-        yield _find_in_crop(sam, embedding, (left, top, right, bottom), grids[layer], settings)
+        box = (left, top, right, bottom)
+        yield _find_in_crop(sam, embedding, box, grids[layer], settings, advance)
 
 
 def _find_in_crop(
@@ -95,6 +107,7 @@ def _find_in_crop(
     crop_box: tuple[int, int, int, int],
     grid: Floats,
     settings: AutomaticMaskSettings,
+    advance: Callable[[int], None],
 ) -> CropCandidates:
     upscaler = upscaler_of(sam, embedding, "cpu")
     size = height, width = embedding.original_size
@@ -105,7 +118,7 @@ def _find_in_crop(
     threshold, offset = sam.mask_threshold, settings.stability_score_offset
     found: list[int] = []
     scores, stability, cells, logits = [], [], [], []
-    for prompts, predicted, low in _good_masks(sam, embedding, coords, settings):
+    for prompts, predicted, low in _good_masks(sam, embedding, coords, settings, advance):
         bound = _stability_bound(upscaler, low, threshold, offset)
         windows = upscaler.windows(low, threshold - offset)
         stable = (bound >= settings.stability_score_thresh).tolist()
@@ -130,7 +143,11 @@ def _find_in_crop(
 
 
 def _good_masks(
-    sam: Sam, embedding: ImageEmbedding, coords: Tensor, settings: AutomaticMaskSettings
+    sam: Sam,
+    embedding: ImageEmbedding,
+    coords: Tensor,
+    settings: AutomaticMaskSettings,
+    advance: Callable[[int], None],
 ) -> Iterator[tuple[list[int], Tensor, Tensor]]:
     """Masks with a good predicted IoU: indices of their points, IoU (CPU), low-res P x n x n."""
     image_pe = sam.prompt_encoder.get_dense_pe()
@@ -150,6 +167,7 @@ def _good_masks(
             if everything
             else (predicted > settings.pred_iou_thresh)
         )
+        advance(len(predicted))
         prompts = good.any(1).nonzero()[:, 0]
         if not len(prompts):
             continue

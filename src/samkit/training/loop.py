@@ -1,149 +1,240 @@
-"""The training loop: schedule, optimiser, averaged weights, state that survives."""
+"""The training loop, and the folder that a run is."""
 
-import csv
+import dataclasses
+import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from samkit.errors import SamkitError
-from samkit.modeling import Sam
-from samkit.training.loader import CropLoader, Photo
+from samkit.checkpoints.samkit_files import save
+from samkit.errors import SamkitError, UsageError
+from samkit.modeling import Sam, ViTConfig
+from samkit.training.distributed import World
+from samkit.training.loader import CropLoader
+from samkit.training.optimiser import AveragedWeights, learning_rate, parameter_groups
+from samkit.training.photographs import Photographs
 from samkit.training.recipes import Recipe
 from samkit.training.state import load_state, save_state
 from samkit.training.step import PromptableStep
+from samkit.training.validation import choice, validate
 
 NAN_LIMIT = 10
 """So many steps in a row without a finite loss end the run."""
+MODEL = "model.safetensors"
+"""The weights that a run keeps: the best on the images kept aside, else the last."""
+FREE_TO_CHANGE = ("steps", "save_every", "validate_every", "at_once", "cooldown")
+"""What a resumed run may have otherwise than before: how long it is and how it is watched."""
 
-
-def learning_rate(recipe: Recipe, step: int) -> float:
-    """Linear warm-up, constant, linear cool-down to zero."""
-    rise = min(1.0, (step + 1) / max(1, recipe.warmup))
-    fall = min(1.0, (recipe.steps - step) / max(1, recipe.cooldown))
-    return recipe.lr * min(rise, fall)
+Report = Callable[[int, dict[str, float]], None]
 
 
 class Trainer:
-    """Trains a model on photographs; a folder that already holds a state is resumed."""
+    """Trains a model on photographs; a folder that already holds a state is resumed.
 
-    def __init__(self, sam: Sam, photos: Sequence[Photo], recipe: Recipe, folder: Path) -> None:
+    On one kind of CPU a run that was interrupted gives the same weights, bit for bit, as one that
+    was not: the images and prompts of a step, dropout and drop path depend on the seed and the
+    step's number alone, everything else is in the state.
+    """
+
+    def __init__(
+        self,
+        sam: Sam,
+        photographs: Photographs,
+        recipe: Recipe,
+        folder: Path,
+        *,
+        world: World | None = None,
+        workers: int = 1,
+        part_bytes: int | None = None,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> None:
+        """sam: on its device; what does not require gradients stays as it is.
+
+        workers: threads that make crops. part_bytes: the state is cut into files of at most so
+            many bytes. provenance: what the weights' file shall say beside the
+        recipe and the scores, such as data and licence.
+        Raises UsageError where the folder's run has another recipe or model.
+        """
         self.sam = sam
+        self.photographs = photographs
         self.recipe = recipe
         self.folder = folder
-        self.loader = CropLoader(photos, recipe, sam.image_encoder.img_size, sam.config.stride)
-        self.averaged = {name: value.clone() for name, value in sam.state_dict().items()}
-        self.optimiser = torch.optim.AdamW(self._groups(), betas=recipe.betas)
+        self.world = world or World()
+        self.workers = workers
+        self.part_bytes = part_bytes
+        self.provenance = dict(provenance or {})
+        encoder = sam.config.image_encoder
+        self.loader = CropLoader(
+            photographs,
+            recipe,
+            sam.image_encoder.img_size,
+            whole_input=isinstance(encoder, ViTConfig),
+        )
+        self.share = self.world.share(recipe.batch)
+        self.averaged = AveragedWeights(sam, recipe.ema) if recipe.ema else None
+        self.optimiser = torch.optim.AdamW(parameter_groups(sam, recipe), betas=recipe.betas)
         self.step = 0
         self.skipped = 0
-        folder.mkdir(parents=True, exist_ok=True)
-        state = load_state(folder)
-        if state is not None:
-            sam.load_state_dict(state["model"])
-            self.optimiser.load_state_dict(state["optimiser"])
-            self.averaged = state["averaged"]
-            self.step, self.skipped = state["step"], state["skipped"]
-
-    def _groups(self) -> list[dict[str, object]]:
-        """Trunk and rest at their rates; no decay on norms, biases and embeddings."""
-        groups: dict[tuple[bool, bool], list[Tensor]] = {}
-        for name, value in self.sam.named_parameters():
-            trunk = name.startswith("image_encoder.trunk.")
-            decays = value.dim() > 1 and "embed" not in name and "token" not in name
-            groups.setdefault((trunk, decays), []).append(value)
-        return [
-            {
-                "params": values,
-                "scale": self.recipe.trunk_lr_scale if trunk else 1.0,
-                "weight_decay": self.recipe.weight_decay if decays else 0.0,
-            }
-            for (trunk, decays), values in groups.items()
-        ]
+        self.best: dict[str, float] = {}
+        self.spent = 0.0
+        self._resume()
 
     def run(
         self,
         until: int | None = None,
-        report: Callable[[int, dict[str, float]], None] | None = None,
-        save_every: int = 100,
-    ) -> None:
-        """Trains up to step `until` (the recipe's end where None), saving as it goes."""
-        end = self.recipe.steps if until is None else min(until, self.recipe.steps)
-        step_of = PromptableStep(self.sam, self.recipe)
-        self.sam.train()
+        report: Report | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """Trains up to step `until` (the recipe's end where None), saving as it goes.
+
+        report: called after each step with its number and what was measured, in the first process.
+        should_stop: asked after each step; where any process says so, the state is saved and the
+            run left. Returns whether the recipe's end was reached.
+        """
+        recipe, world = self.recipe, self.world
+        end = recipe.steps if until is None else min(until, recipe.steps)
+        step_of = PromptableStep(self.sam, recipe)
+        self._train_mode()
         bad = 0
-        for crops in self.loader.batches(self.step, end):
+        for crops in self.loader.batches(self.step, end, self.share, self.workers):
             began = time.perf_counter()
-            rng = np.random.default_rng([self.recipe.seed, self.step, 1])
-            torch.manual_seed(int(rng.integers(1 << 62)))  # dropout, drop path
-            rate = learning_rate(self.recipe, self.step)
+            torch.manual_seed(self._seed(world.rank))  # dropout, drop path
+            rate = learning_rate(recipe, self.step)
             for group in self.optimiser.param_groups:
                 group["lr"] = rate * group["scale"]
             self.optimiser.zero_grad(set_to_none=True)
-            seen = step_of.backward(crops, rng)
-            norm = torch.nn.utils.clip_grad_norm_(self.sam.parameters(), self.recipe.clip_norm)
+            rngs = [np.random.default_rng([recipe.seed, self.step, k, 1]) for k in self.share]
+            seen = world.mean(step_of.backward(crops, rngs, recipe.batch))
+            world.sum_gradients(self.sam.parameters())
+            norm = torch.nn.utils.clip_grad_norm_(self.sam.parameters(), recipe.clip_norm)
             if math.isfinite(seen["loss"]) and bool(torch.isfinite(norm)):
                 self.optimiser.step()
-                self._average()
+                if self.averaged is not None:
+                    self.averaged.update(self.sam, self.step)
                 bad = 0
             else:
                 self.skipped += 1
                 bad += 1
                 if bad == NAN_LIMIT:
-                    raise SamkitError(f"The loss was not finite {NAN_LIMIT} steps in a row.")
+                    raise SamkitError(
+                        f"The loss was not finite {NAN_LIMIT} steps in a row; lower the learning "
+                        "rate with --lr, or look for broken images."
+                    )
             self.step += 1
-            seen |= {"lr": rate, "norm": float(norm), "seconds": time.perf_counter() - began}
-            self._log(seen)
-            if report is not None:
+            seconds = time.perf_counter() - began
+            self.spent += seconds
+            seen |= {"lr": rate, "norm": float(norm), "seconds": seconds}
+            stop = world.agree(should_stop(), self.sam.device)
+            self._look_and_save(seen, last=stop or self.step == end)
+            if report is not None and world.is_first:
                 report(self.step, seen)
-            if self.step % save_every == 0 or self.step == end:
-                self.save()
+            if stop:
+                break
+        return self.step == recipe.steps
 
-    def _average(self) -> None:
-        """Moves the averaged weights; early on they follow faster."""
-        decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for name, value in self.sam.state_dict().items():
-                kept = self.averaged[name]
-                if kept.is_floating_point():
-                    kept.lerp_(value, 1 - decay)
-                else:
-                    kept.copy_(value)
+    def kept_weights(self) -> dict[str, torch.Tensor]:
+        """The averaged weights where the recipe averages, else the present ones."""
+        return self.sam.state_dict() if self.averaged is None else self.averaged.values
 
-    def save(self) -> None:
-        """Writes the state of the run."""
+    def _train_mode(self) -> None:
+        """Training mode, but for frozen parts: they are used as they will be."""
+        self.sam.train()
+        for part in self.sam.children():
+            if not any(p.requires_grad for p in part.parameters()):
+                part.eval()
+
+    def _seed(self, rank: int) -> int:
+        return int(np.random.default_rng([self.recipe.seed, self.step, rank, 2]).integers(1 << 62))
+
+    def _look_and_save(self, seen: dict[str, float], last: bool) -> None:
+        """Scores the images kept aside and saves, each where its turn has come."""
+        if not self.world.is_first:
+            return
+        every = self.recipe.validate_every
+        looked = False
+        if every and self.photographs.kept_aside and (self.step % every == 0 or last):
+            scores = validate(self.sam, self.kept_weights(), self.photographs)
+            self._train_mode()
+            seen |= {f"held_out_{key}": value for key, value in scores.items()}
+            looked = not self.best or choice(scores) > choice(self.best)
+            if looked:
+                self.best = {"step": float(self.step), **scores}
+        if last or self.step % self.recipe.save_every == 0:
+            self._save_state()
+        if looked or (not self.best and (last or self.step % self.recipe.save_every == 0)):
+            self._save_model()
+
+    def _save_state(self) -> None:
         save_state(
             self.folder,
             {
                 "model": self.sam.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
-                "averaged": self.averaged,
+                "averaged": None if self.averaged is None else self.averaged.values,
                 "step": self.step,
                 "skipped": self.skipped,
+                "best": self.best,
+                "spent": self.spent,
+                "recipe": _plain(self.recipe),
             },
+            self.part_bytes,
         )
 
-    def _log(self, seen: dict[str, float]) -> None:
-        path = self.folder / "log.csv"
-        fields = [
-            "step",
-            "loss",
-            "c1",
-            "c1_best",
-            "box",
-            "box_best",
-            "c2",
-            "c3",
-            "lr",
-            "norm",
-            "seconds",
-        ]
-        fresh = not path.exists()
-        with open(path, "a", newline="") as file:
-            writer = csv.DictWriter(file, fields, extrasaction="ignore", restval="")
-            if fresh:
-                writer.writeheader()
-            writer.writerow({"step": self.step} | {k: f"{v:.5g}" for k, v in seen.items()})
+    def _save_model(self) -> None:
+        """Writes the kept weights as a file that `samkit.load` reads."""
+        current = {name: value.clone() for name, value in self.sam.state_dict().items()}
+        self.sam.load_state_dict(self.kept_weights())
+        try:
+            save(
+                self.sam,
+                self.folder / MODEL,
+                provenance={
+                    **self.provenance,
+                    "recipe": {**_plain(self.recipe), "reached": self.step},
+                    "metrics": self.best,
+                    "seconds": round(self.spent),
+                },
+            )
+        finally:
+            self.sam.load_state_dict(current)
+
+    def _resume(self) -> None:
+        state = load_state(self.folder)
+        if state is None:
+            return
+        before, now = state.get("recipe"), _plain(self.recipe)
+        if before is not None:
+            differ = [
+                key
+                for key in now
+                if key not in FREE_TO_CHANGE and before.get(key, now[key]) != now[key]
+            ]
+            if differ:
+                raise UsageError(
+                    f"{self.folder} holds a run with another {', '.join(differ)}; give the same "
+                    "recipe as before, or choose another folder."
+                )
+        try:
+            self.sam.load_state_dict(state["model"])
+            self.optimiser.load_state_dict(state["optimiser"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise UsageError(
+                f"{self.folder} holds a run of another model or with other frozen parts; choose "
+                "another folder."
+            ) from error
+        if self.averaged is not None and state["averaged"] is not None:
+            device = self.sam.device
+            self.averaged.values = {k: v.to(device) for k, v in state["averaged"].items()}
+        self.step, self.skipped = state["step"], state["skipped"]
+        self.best, self.spent = state.get("best", {}), state.get("spent", 0.0)
+
+
+def _plain(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as JSON and torch files hold it: tuples become lists."""
+    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(recipe)))
+    return plain

@@ -1,5 +1,7 @@
 """What training minimises (SAM section 3, "Losses and training")."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,6 +15,20 @@ def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
     p = logits.sigmoid()
     overlap = (p * target).sum((-2, -1))
     return 1 - (2 * overlap + 1) / (p.sum((-2, -1)) + target.sum((-2, -1)) + 1)
+
+
+def focal_loss(logits: Tensor, target: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
+    """Focal loss of each mask, the mean over its pixels (Lin et al., 2017; SAM, section 3).
+
+    A pixel of probability p counts alpha (1 - p)^gamma (-log p) where the target is one, and
+    (1 - alpha) p^gamma (-log (1 - p)) where it is zero; targets between are blended. Shapes as in
+    `dice_loss`.
+    """
+    target = target.expand_as(logits)
+    p = logits.sigmoid()
+    ones = alpha * (1 - p) ** gamma * F.logsigmoid(logits)
+    zeros = (1 - alpha) * p**gamma * F.logsigmoid(-logits)
+    return -(target * ones + (1 - target) * zeros).mean((-2, -1))
 
 
 def normalised_focal_loss(logits: Tensor, target: Tensor, gamma: float = 2.0) -> Tensor:
@@ -56,3 +72,10 @@ def shrink(masks: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.nn.functional.interpolate(flat, size=size, mode="area").unflatten(
         0, masks.shape[:-2]
     )[..., 0, :, :]
+
+
+PIXEL_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "focal": focal_loss,
+    "normalised_focal": normalised_focal_loss,
+}
+"""What a recipe may ask for as `pixel_loss`."""

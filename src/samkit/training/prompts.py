@@ -42,20 +42,38 @@ def noisy_box(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def corrective_points(
-    logits: Tensor, masks: Tensor, generator: torch.Generator | None
+    logits: Tensor, masks: Tensor, generator: torch.Generator, inside: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """One point a mask from where the prediction is wrong, likelier inside large errors.
+    """One point a mask, drawn from where the prediction is wrong (SAM, appendix A).
 
     logits, masks: B x h x w of the prediction and of the truth (bool), of one resolution.
+    generator: on the CPU. inside: draw points likelier well inside the error region than at its
+    border; uniformly over it otherwise.
     Returns coordinates B x 2 (x, y in cells of that resolution) and labels B: 1 where the mask was
     missed, 0 where it was exceeded. A perfect prediction gives a point of the mask with label 1.
     """
     b, _, width = masks.shape
     error = ((logits > 0) != masks).float()
-    weights = error * F.avg_pool2d(error[:, None], 5, 1, 2)[:, 0] ** 2
-    perfect = weights.flatten(1).sum(1) == 0
+    weights = error * F.avg_pool2d(error[:, None], 5, 1, 2)[:, 0] ** 2 if inside else error
+    perfect = error.flatten(1).sum(1) == 0
     weights[perfect] = 1e-6 + masks[perfect].float()
-    at = torch.multinomial(weights.flatten(1), 1, generator=generator)[:, 0]
+    at = torch.multinomial(weights.flatten(1).cpu(), 1, generator=generator)[:, 0].to(masks.device)
     points = torch.stack([at % width, at // width], dim=1).float()
-    labels = masks.flatten(1)[torch.arange(b), at].long()
+    labels = masks.flatten(1)[torch.arange(b, device=masks.device), at].long()
     return points, labels
+
+
+def point_rounds(
+    chances: tuple[float, ...], mask_only: int, rng: np.random.Generator
+) -> list[bool]:
+    """Which rounds after the first bring a new point (True) and which only the previous mask.
+
+    chances: of 0, 1, 2 … new points. mask_only: rounds without one: the last round, and others
+    inserted at random between the points (SAM, appendix A: eight points and two such rounds).
+    """
+    rounds = [True] * int(rng.choice(len(chances), p=chances))
+    if mask_only:
+        for _ in range(mask_only - 1):
+            rounds.insert(int(rng.integers(len(rounds) + 1)), False)
+        rounds.append(False)
+    return rounds

@@ -1,6 +1,8 @@
-"""The loss of one step: every crop encoded once, its masks prompted over several rounds."""
+"""The loss of one step: every image encoded once, its masks prompted over several rounds."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -11,12 +13,13 @@ from samkit.modeling import Sam
 from samkit.modeling.mask_decoder import SINGLE
 from samkit.training import losses, prompts
 from samkit.training.recipes import Recipe
+from samkit.training.rounds import CropPlace, Prompts
 
 
 class PromptableStep:
-    """Computes losses and gradients of a batch of crops.
+    """Computes losses and gradients of a batch of images (SAM, appendix A, "Training algorithm").
 
-    The decoder goes through the crops one after the other, backwards too: its gradients add up at
+    The decoder goes through the images one after the other, backwards too: its gradients add up at
     the embeddings, and the encoder is run backwards once. This keeps the temporaries in the caches.
     A crop is a window on the model's square input at a random place, so that positions mean the
     same in training as in use.
@@ -25,106 +28,147 @@ class PromptableStep:
     def __init__(self, sam: Sam, recipe: Recipe) -> None:
         self.sam = sam
         self.recipe = recipe
+        self.encoder_learns = any(p.requires_grad for p in sam.image_encoder.parameters())
+        self.pixel_loss = losses.PIXEL_LOSSES[recipe.pixel_loss]
 
-    def backward(self, crops: Sequence[Crop], rng: np.random.Generator) -> dict[str, float]:
-        """Adds this batch's gradients to the parameters. Returns means of what was measured."""
-        sam = self.sam
-        images = torch.from_numpy(np.stack([crop.image for crop in crops])).permute(0, 3, 1, 2)
-        images = (images.to(sam.device).float() - sam.pixel_mean) / sam.pixel_std
-        embedding, fine = sam.encode(images)
-        heads = {"": embedding, **fine}
-        leaves = {name: part.detach().requires_grad_() for name, part in heads.items()}
+    def backward(
+        self, crops: Sequence[Crop], rngs: Sequence[np.random.Generator], batch: int
+    ) -> dict[str, float]:
+        """Adds the gradients of some images of a batch to the parameters.
+
+        rngs: one for each image, from which its prompts are drawn. batch: number of images of the
+        whole batch, by which each image's loss is divided.
+        Returns means over these images of what was measured: `loss`; mean IoU of the most confident
+        and of the best of three after a click (`c1`, `c1_best`) or a box (`box`, `box_best`); and
+        of the single mask after more rounds (`c2`, `c3` …).
+        """
         measured: list[dict[str, float]] = []
-        for i, crop in enumerate(crops):
-            own = {name: leaf[i : i + 1] for name, leaf in leaves.items()}
-            loss, seen = self._crop_loss(own, crop, rng)
-            (loss / len(crops)).backward()
-            measured.append({"loss": float(loss.detach()), **seen})
-        names = [name for name in heads if leaves[name].grad is not None]
-        torch.autograd.backward(
-            [heads[name] for name in names], [leaves[name].grad for name in names]
-        )
+        for _, group in groupby(
+            zip(crops, rngs, strict=True), key=lambda pair: pair[0].image.shape[0]
+        ):
+            same_size = list(group)
+            for start in range(0, len(same_size), self.recipe.at_once):
+                measured += self._backward_of(same_size[start : start + self.recipe.at_once], batch)
         return {
             key: float(np.mean([m[key] for m in measured if key in m]))
             for key in {key for m in measured for key in m}
         }
 
-    def _crop_loss(
-        self, features: dict[str, Tensor], crop: Crop, rng: np.random.Generator
+    def _backward_of(
+        self, crops: Sequence[tuple[Crop, np.random.Generator]], batch: int
+    ) -> list[dict[str, float]]:
+        """The part of `backward` for images of one size that are encoded together."""
+        sam = self.sam
+        images = torch.from_numpy(np.stack([crop.image for crop, _ in crops])).permute(0, 3, 1, 2)
+        images = (images.to(sam.device).float() - sam.pixel_mean) / sam.pixel_std
+        with self._autocast(), torch.set_grad_enabled(self.encoder_learns):
+            embedding, fine = sam.encode(images)
+        heads = {"": embedding.float(), **{name: part.float() for name, part in fine.items()}}
+        leaves = {
+            name: part.detach().requires_grad_(self.encoder_learns) for name, part in heads.items()
+        }
+        measured: list[dict[str, float]] = []
+        for i, (crop, rng) in enumerate(crops):
+            own = {name: leaf[i : i + 1] for name, leaf in leaves.items()}
+            with self._autocast():
+                loss, seen = self._image_loss(own, crop, rng)
+            if loss.requires_grad:
+                (loss / batch).backward()
+            measured.append({"loss": float(loss.detach()), **seen})
+        learned = [name for name in heads if leaves[name].grad is not None]
+        torch.autograd.backward(
+            [heads[name] for name in learned], [leaves[name].grad for name in learned]
+        )
+        return measured
+
+    def _autocast(self) -> contextlib.AbstractContextManager[object]:
+        if self.recipe.autocast == "none":
+            return contextlib.nullcontext()
+        return torch.autocast(self.sam.device.type, getattr(torch, self.recipe.autocast))
+
+    def _image_loss(
+        self, features: Mapping[str, Tensor], crop: Crop, rng: np.random.Generator
     ) -> tuple[Tensor, dict[str, float]]:
+        """Mean loss of one image's masks over all rounds, and what was measured."""
         sam, recipe = self.sam, self.recipe
         embedding = features[""]
         fine = {name: part for name, part in features.items() if name}
         masks = torch.from_numpy(crop.masks).to(sam.device)
-        b = len(masks)
-        h, w = embedding.shape[-2:]
-        rows, cols = sam.prompt_encoder.image_embedding_size
-        top, left = int(rng.integers(rows - h + 1)), int(rng.integers(cols - w + 1))
-        pe = sam.prompt_encoder.get_dense_pe()[:, :, top : top + h, left : left + w]
-        corner = torch.tensor([left, top], device=sam.device) * float(sam.config.stride)
-        target = losses.shrink(masks, (4 * h, 4 * w))[:, None]  # B x 1 x 4h x 4w
+        place = CropPlace.draw(sam, embedding, rng)
+        target = losses.shrink(masks, place.low_res)[:, None]  # B x 1 x 4h x 4w
         generator = torch.Generator().manual_seed(int(rng.integers(1 << 62)))
 
-        points, labels, boxes = self._first_prompts(crop.masks, rng)
-        previous: Tensor | None = None
+        given = self._first_prompts(crop.masks, rng)
+        rounds = prompts.point_rounds(recipe.rounds, recipe.mask_only_rounds, rng)
         total = embedding.new_zeros(())
         seen: dict[str, float] = {}
-        rounds = 1 + int(rng.choice(len(recipe.more_rounds), p=recipe.more_rounds))
-        for number in range(rounds):
-            sparse, dense = sam.prompt_encoder(
-                points=None if points is None else (points + corner, labels),
-                boxes=None if boxes is None else boxes + corner.repeat(2),
-                masks=previous,
-                window=(top, left, h, w),
-            )
-            state = sam.mask_decoder.run_transformer(embedding, pe, sparse, dense)
-            logits = sam.mask_decoder.masks(state, fine=fine)  # B x 4 x 4h x 4w
-            each = recipe.dice * losses.dice_loss(logits, target)
-            each = each + recipe.focal * losses.normalised_focal_loss(logits, target)
-            iou_error = losses.iou_loss(state.iou, logits, target).mean(1)
-            single = each[:, 0]
-            if number == 0:
-                best = losses.candidates_loss(each[:, 1:], recipe.others)
-                loss = best + recipe.single * single
-            else:
-                loss = single
-            total = total + (loss + recipe.iou * iou_error).mean()
+        for number, new_point in enumerate([False, *rounds]):
+            if new_point:
+                assert given.previous is not None
+                given = given.with_points(
+                    *prompts.corrective_points(
+                        given.previous[:, 0],
+                        target[:, 0] > 0.5,
+                        generator,
+                        inside=recipe.errors == "inside",
+                    ),
+                    crop.image.shape[0] / place.low_res[1],
+                )
+            sparse, dense = given.encode(sam, place)
+            state = sam.mask_decoder.run_transformer(embedding, place.positions, sparse, dense)
+            logits = sam.mask_decoder.masks(state, fine=fine).float()  # B x 4 x 4h x 4w
+            iou = state.iou.float()
+            loss = self._round_loss(logits, iou, target, ambiguous=number == 0)
+            total = total + loss.mean()
             with torch.no_grad():
-                truth = losses.mask_iou(logits, target)
-                if number == 0:
-                    kind = "box" if boxes is not None else "c1"
-                    pick = 1 + state.iou[:, 1:].argmax(1)
-                    seen[kind] = float(truth[torch.arange(b), pick].mean())
-                    seen[kind + "_best"] = float(truth[:, 1:].amax(1).mean())
-                else:
-                    pick = torch.zeros(b, dtype=torch.long)
-                    seen[f"c{number + 1}"] = float(truth[:, SINGLE].mean())
-                chosen = logits[torch.arange(b), pick]
-                previous = chosen[:, None]
-                if number + 1 < rounds:
-                    new, kinds = prompts.corrective_points(chosen, target[:, 0] > 0.5, generator)
-                    new = (new + 0.5) * (crop.image.shape[0] / logits.shape[-1]) - 0.5
-                    points = (
-                        new[:, None] if points is None else torch.cat([points, new[:, None]], 1)
-                    )
-                    labels = (
-                        kinds[:, None] if labels is None else torch.cat([labels, kinds[:, None]], 1)
-                    )
-        return total / rounds, seen
+                chosen = _measure(logits, iou, target, number, given.boxes is not None, seen)
+            given = given.with_previous(chosen)
+        return total / (1 + len(rounds)), seen
 
-    def _first_prompts(
-        self, masks: np.ndarray, rng: np.random.Generator
-    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        """A box for every mask of the crop, or a click for every one: half of the crops each."""
+    def _round_loss(self, logits: Tensor, iou: Tensor, target: Tensor, ambiguous: bool) -> Tensor:
+        """B losses: of the lowest of three masks after one prompt, of the fourth after several."""
+        recipe = self.recipe
+        each = recipe.dice * losses.dice_loss(logits, target)
+        each = each + recipe.pixel * self.pixel_loss(logits, target)
+        iou_error = losses.iou_loss(iou, logits, target)
+        single = each[:, 0]
+        if not ambiguous:
+            return single + recipe.iou * iou_error[:, 0]
+        best = losses.candidates_loss(each[:, 1:], recipe.others)
+        return best + recipe.single * single + recipe.iou * iou_error.mean(1)
+
+    def _first_prompts(self, masks: np.ndarray, rng: np.random.Generator) -> Prompts:
+        """A box for every mask of the image, or a point for every one."""
         device = self.sam.device
-        if rng.random() < 0.4:
+        if rng.random() < self.recipe.box_chance:
             boxes = np.stack([prompts.noisy_box(mask, rng) for mask in masks])
-            return None, None, torch.from_numpy(boxes).to(device)
-        clicks = [
-            prompts.random_point(mask, rng)
-            if rng.random() < 0.35
-            else prompts.inner_point(mask, rng)
+            return Prompts(boxes=torch.from_numpy(boxes).to(device))
+        points = [
+            prompts.inner_point(mask, rng)
+            if rng.random() < self.recipe.inner_chance
+            else prompts.random_point(mask, rng)
             for mask in masks
         ]
-        points = torch.tensor(clicks, dtype=torch.float32, device=device)[:, None]
-        return points, torch.ones(len(masks), 1, dtype=torch.long, device=device), None
+        return Prompts(
+            points=torch.tensor(points, dtype=torch.float32, device=device)[:, None],
+            labels=torch.ones(len(masks), 1, dtype=torch.long, device=device),
+        )
+
+
+def _measure(
+    logits: Tensor, iou: Tensor, target: Tensor, number: int, by_box: bool, seen: dict[str, float]
+) -> Tensor:
+    """Notes how good a round was; returns the logits B x 4h x 4w that the next one is given.
+
+    After one prompt these are of the most confident of three masks, later of the single one.
+    """
+    truth = losses.mask_iou(logits, target)
+    rows = torch.arange(len(truth), device=truth.device)
+    if number > 0:
+        seen[f"c{number + 1}"] = float(truth[:, SINGLE].mean())
+        return logits[:, 0]
+    kind = "box" if by_box else "c1"
+    pick = 1 + iou[:, 1:].argmax(1)
+    seen[kind] = float(truth[rows, pick].mean())
+    seen[kind + "_best"] = float(truth[:, 1:].amax(1).mean())
+    return logits[rows, pick]

@@ -1,0 +1,109 @@
+"""What `samkit train` does once its flags are read."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from samkit.cli.progress import training
+from samkit.datasets.dead_leaves import DeadLeaves
+from samkit.datasets.opening import open_dataset
+from samkit.datasets.pairs import PairReader
+from samkit.training.distributed import World
+from samkit.training.loop import MODEL, Trainer
+from samkit.training.photographs import Photographs
+from samkit.training.recipes import Recipe
+from samkit.training.starting import freeze, starting_model
+from samkit.training.watch import SAMPLES, Watch, draw_samples
+
+_NAMED = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A run as the command line asks for it."""
+
+    datasets: list[str]
+    folder: Path
+    recipe: Recipe
+    init: str | None
+    freeze: tuple[str, ...]
+    synthetic: int
+    device: str
+    workers: int
+    until: int | None
+    tensorboard: bool
+    part_bytes: int | None
+
+
+def run(job: Job, should_stop: Callable[[], bool]) -> int:
+    """Trains, and returns 0; 130 where it was asked to stop before its end."""
+    sam = starting_model(job.recipe, job.init, job.device)
+    freeze(sam, job.freeze)
+    world = World.join(sam.device)
+    datasets: list[tuple[str, PairReader]] = [
+        (Path(path).stem, open_dataset(path)) for path in job.datasets
+    ]
+    if job.synthetic:
+        size = sam.image_encoder.img_size
+        datasets.append(("synthetic", DeadLeaves(job.synthetic, size=size, seed=job.recipe.seed)))
+    photographs = Photographs(datasets, job.recipe.held_out)
+    trainer = Trainer(
+        sam,
+        photographs,
+        job.recipe,
+        job.folder,
+        world=world,
+        workers=job.workers,
+        part_bytes=job.part_bytes,
+        provenance={
+            "data": {name: len(places) for name, places in photographs.sources.items()},
+            "init": job.init,
+        },
+    )
+    end = job.recipe.steps if job.until is None else min(job.until, job.recipe.steps)
+    try:
+        if world.is_first:
+            _watched(job, trainer, end, should_stop)
+        else:
+            trainer.run(job.until, should_stop=should_stop)
+    finally:
+        world.leave()
+    if world.is_first:
+        _tell(job, trainer)
+    return 0 if trainer.step >= end else 130
+
+
+def _watched(job: Job, trainer: Trainer, end: int, should_stop: Callable[[], bool]) -> None:
+    photographs = trainer.photographs
+    shown = photographs.kept_aside or [places[0] for places in photographs.sources.values()]
+    photos = [photo for place in shown[:6] if (photo := photographs.read(place)) is not None]
+    watch = Watch(job.folder, trainer.step, job.tensorboard)
+    with training(trainer.step, end, images_a_step=job.recipe.batch) as progress:
+
+        def report(step: int, seen: dict[str, float]) -> None:
+            watch.note(step, seen)
+            progress(step, seen)
+            if step % job.recipe.save_every == 0 or step == end:
+                watch.draw()
+                draw_samples(trainer.sam, photos, job.folder / SAMPLES)
+
+        try:
+            trainer.run(job.until, report, should_stop)
+        finally:
+            watch.close()
+
+
+def _tell(job: Job, trainer: Trainer) -> None:
+    """Where the weights are, what was skipped, and how to go on."""
+    say = sys.stderr.write
+    for name, sentence in list(trainer.photographs.broken.items())[:_NAMED]:
+        say(f"samkit: left out {name}: {sentence}\n")
+    if len(trainer.photographs.broken) > _NAMED:
+        say(f"samkit: and {len(trainer.photographs.broken) - _NAMED} more were left out.\n")
+    if trainer.skipped:
+        say(f"samkit: {trainer.skipped} steps without a finite loss were skipped.\n")
+    if trainer.step < trainer.recipe.steps:
+        say(f"samkit: stopped after step {trainer.step}; the same command goes on from there.\n")
+    if (job.folder / MODEL).exists():
+        say(f"samkit: the weights are in {job.folder / MODEL}.\n")

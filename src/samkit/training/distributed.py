@@ -1,0 +1,109 @@
+"""One process or many: who has which images, and gradients that are summed over all."""
+
+import os
+from collections.abc import Iterable
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from samkit.errors import UsageError
+
+BUCKET_VALUES = 1 << 24
+"""Gradients travel in buckets of so many values (64 MB of float32)."""
+
+
+class World:
+    """The processes of a run: this one's rank, and what they do together.
+
+    Every process computes the gradient of its own share of the images, divided by the whole batch,
+    so that the sum over processes is the batch's gradient, as one process would have it. The
+    decoder is run backwards image by image and the encoder once (see `PromptableStep`), which
+    DistributedDataParallel's hooks cannot follow; the sum is therefore taken once a step.
+    """
+
+    def __init__(self, rank: int = 0, size: int = 1) -> None:
+        self.rank = rank
+        self.size = size
+
+    @classmethod
+    def join(cls, device: torch.device) -> "World":
+        """Joins the processes that `torchrun` started; alone where it did not.
+
+        Uses NCCL on CUDA and gloo elsewhere.
+        """
+        if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
+            return cls()
+        if not dist.is_initialized():
+            dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        return cls(dist.get_rank(), dist.get_world_size())
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes files and shows progress."""
+        return self.rank == 0
+
+    def share(self, count: int) -> range:
+        """Which images of a batch of `count` this process takes."""
+        if count % self.size:
+            raise UsageError(
+                f"A batch of {count} images cannot be shared evenly by {self.size} processes; "
+                "choose another --batch or number of processes."
+            )
+        each = count // self.size
+        return range(self.rank * each, (self.rank + 1) * each)
+
+    def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
+        """Sums the gradients of all processes, in place; a missing one counts as zero."""
+        if self.size == 1:
+            return
+        bucket: list[Tensor] = []
+        values = 0
+        for parameter in parameters:
+            if not parameter.requires_grad:
+                continue
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            bucket.append(parameter.grad)
+            values += parameter.numel()
+            if values >= BUCKET_VALUES:
+                _sum(bucket)
+                bucket, values = [], 0
+        if bucket:
+            _sum(bucket)
+
+    def mean(self, seen: dict[str, float]) -> dict[str, float]:
+        """Means of what was measured, over the processes that measured it."""
+        if self.size == 1:
+            return seen
+        everyone: list[dict[str, float] | None] = [None] * self.size
+        dist.all_gather_object(everyone, seen)
+        kept = [own for own in everyone if own is not None]
+        keys = {key for own in kept for key in own}
+        return {
+            key: sum(own[key] for own in kept if key in own) / sum(key in own for own in kept)
+            for key in keys
+        }
+
+    def agree(self, wish: bool, device: torch.device) -> bool:
+        """Whether any process wishes so, such as to stop."""
+        if self.size == 1:
+            return wish
+        flag = torch.tensor(float(wish), device=device)
+        dist.all_reduce(flag, op=dist.ReduceOp.MAX)
+        return bool(flag.item())
+
+    def leave(self) -> None:
+        """Ends the group of processes."""
+        if self.size > 1 and dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def _sum(gradients: list[Tensor]) -> None:
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(flat)
+    start = 0
+    for gradient in gradients:
+        end = start + gradient.numel()
+        gradient.copy_(flat[start:end].view_as(gradient))
+        start = end

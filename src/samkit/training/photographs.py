@@ -1,0 +1,105 @@
+"""The labelled photographs of a run, by source, with some kept aside."""
+
+import hashlib
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from samkit.datasets.pairs import PairReader
+from samkit.datasets.records import Record
+from samkit.errors import SamkitError, UsageError
+
+CACHE_BYTES = 2 << 30
+"""Decoded images are kept in memory up to this size, the rest are decoded each time."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One labelled photograph: H x W x 3 uint8 and its SA-1B annotations."""
+
+    source: str
+    name: str
+    image: np.ndarray
+    annotations: Sequence[Record]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a photograph lies among the datasets."""
+
+    reader: int
+    source: str
+    name: str
+
+
+class Photographs:
+    """All photographs of some datasets; broken ones are named in `broken` and left out.
+
+    The first folder of a pair's name is its source; a pair that lies in none belongs to its
+    dataset's own.
+    """
+
+    def __init__(
+        self,
+        datasets: Sequence[tuple[str, PairReader]],
+        held_out: float = 0.0,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        """datasets: name and reader of each.
+
+        held_out: the share kept aside, chosen by the SHA-256 of "source/name" alone: it stays the
+            same whatever else is added.
+        Raises UsageError where nothing is left to train on.
+        """
+        self._readers = [reader for _, reader in datasets]
+        self._cache: dict[Place, Photo] = {}
+        self._room = cache_bytes
+        self._lock = threading.Lock()
+        self.broken: dict[str, str] = {}
+        self.sources: dict[str, list[Place]] = {}
+        self.kept_aside: list[Place] = []
+        for number, (own, reader) in enumerate(datasets):
+            for name in reader.names:
+                source = name.split("/")[0] if "/" in name else own
+                place = Place(number, source, name)
+                if is_held_out(source, name.split("/")[-1], held_out):
+                    self.kept_aside.append(place)
+                else:
+                    self.sources.setdefault(source, []).append(place)
+            self.broken.update(reader.broken)
+        if not self.sources:
+            raise UsageError(
+                "There are no labelled images in "
+                + ", ".join(name for name, _ in datasets)
+                + "; name stores, COCO files or folders of masks."
+            )
+
+    def __len__(self) -> int:
+        return sum(len(places) for places in self.sources.values())
+
+    def read(self, place: Place) -> Photo | None:
+        """A photograph of `sources` or `kept_aside`; None, and named, where it is broken."""
+        photo = self._cache.get(place)
+        if photo is not None:
+            return photo
+        key = f"{place.source}/{place.name.split('/')[-1]}"
+        try:
+            pair = self._readers[place.reader][place.name]
+            photo = Photo(place.source, key, pair.image(), pair.records)
+        except SamkitError as error:
+            with self._lock:
+                self.broken[key] = str(error)
+            return None
+        with self._lock:
+            if photo.image.nbytes <= self._room and place not in self._cache:
+                self._room -= photo.image.nbytes
+                self._cache[place] = photo
+        return photo
+
+
+def is_held_out(source: str, name: str, share: float) -> bool:
+    """Whether an image is kept aside: its hash falls into the first `share` of all."""
+    digest = hashlib.sha256(f"{source}/{name}".encode()).digest()
+    return digest[0] < round(256 * share)

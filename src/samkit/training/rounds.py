@@ -1,0 +1,83 @@
+"""What the masks of an image were prompted with so far, and where its crop lies."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from samkit.modeling import Sam
+
+
+@dataclass(frozen=True)
+class CropPlace:
+    """A crop's place on the model's square input, in cells of the embedding."""
+
+    top: int
+    left: int
+    h: int
+    w: int
+    stride: int
+    positions: Tensor
+    """1 x C x h x w: the dense positions of these cells."""
+
+    @classmethod
+    def draw(cls, sam: Sam, embedding: Tensor, rng: np.random.Generator) -> "CropPlace":
+        """A random place for an embedding ... x h x w; (0, 0) for one of the whole input."""
+        h, w = embedding.shape[-2:]
+        rows, cols = sam.prompt_encoder.image_embedding_size
+        top, left = int(rng.integers(rows - h + 1)), int(rng.integers(cols - w + 1))
+        positions = sam.prompt_encoder.get_dense_pe()[:, :, top : top + h, left : left + w]
+        return cls(top, left, h, w, sam.config.stride, positions)
+
+    @property
+    def low_res(self) -> tuple[int, int]:
+        """Height and width of the low-res logits."""
+        return 4 * self.h, 4 * self.w
+
+    @property
+    def corner(self) -> tuple[float, float]:
+        """Its top left corner (x, y) in pixels of the model's input."""
+        return float(self.left * self.stride), float(self.top * self.stride)
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Prompts of B masks of one image, in pixels of its crop."""
+
+    points: Tensor | None = None
+    """B x N x 2 (x, y)."""
+    labels: Tensor | None = None
+    """B x N: 1 foreground, 0 background."""
+    boxes: Tensor | None = None
+    """B x 4, XYXY."""
+    previous: Tensor | None = None
+    """B x 1 x 4h x 4w: unthresholded logits of the round before."""
+
+    def with_points(self, points: Tensor, labels: Tensor, scale: float) -> "Prompts":
+        """One more point for each mask: B x 2 in cells of which each has `scale` pixels."""
+        points = ((points + 0.5) * scale - 0.5)[:, None]
+        labels = labels[:, None]
+        if self.points is not None and self.labels is not None:
+            points = torch.cat([self.points, points], dim=1)
+            labels = torch.cat([self.labels, labels], dim=1)
+        return replace(self, points=points, labels=labels)
+
+    def with_previous(self, logits: Tensor) -> "Prompts":
+        """The logits B x h x w of a round as the mask prompt of the next."""
+        return replace(self, previous=logits[:, None])
+
+    def encode(self, sam: Sam, window: CropPlace) -> tuple[Tensor, Tensor]:
+        """Sparse and dense prompt embeddings: B x T x C and B x C x h x w."""
+        points = None
+        if self.points is not None and self.labels is not None:
+            points = (self.points + self.points.new_tensor(window.corner), self.labels)
+        boxes = self.boxes
+        if boxes is not None:
+            boxes = boxes + boxes.new_tensor(window.corner).repeat(2)
+        return sam.prompt_encoder(
+            points=points,
+            boxes=boxes,
+            masks=self.previous,
+            window=(window.top, window.left, window.h, window.w),
+        )

@@ -1,0 +1,96 @@
+"""`samkit train` on a tiny store, from images to a checkpoint."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from samkit import checkpoints
+from samkit.cli.main import main
+from samkit.datasets.records import from_mask
+from samkit.datasets.store import StoreWriter
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    with StoreWriter(folder) as writer:
+        for i in range(3):
+            image = rng.integers(0, 100, (200, 240, 3), dtype=np.uint8)
+            mask = np.zeros((200, 240), bool)
+            mask[40:150, 30 + 20 * i : 150] = True
+            image[mask] += 120
+            writer.write(image, [from_mask(mask, 1)], name=str(i))
+    return folder
+
+
+def test_a_run_goes_from_images_to_a_checkpoint(data: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "run"
+    words = ["train", str(data), "-o", str(out), "--recipe", "debug"]
+    assert main([*words, "--until", "2"]) == 0
+    assert "stopped after step 2" in capsys.readouterr().err
+    assert main(words) == 0
+    assert str(out / "model.safetensors") in capsys.readouterr().err
+    assert checkpoints.load(out / "model.safetensors", device="cpu")
+    with open(out / "log.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["1", "2", "3", "4"]
+    assert all(float(row["loss"]) > 0 for row in rows)
+    for picture in ("curves.png", "samples.jpg"):
+        assert min(Image.open(out / picture).size) > 200
+    assert list((out / "tensorboard").glob("events.*"))
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--recipe", "nosuch"], "nosuch is no recipe; known are debug, default, finetune"),
+        (["--recipe", "debug", "--freeze", "decoder"], "No parameter is called decoder"),
+        (["--recipe", "debug", "--init", "nosuch.pth"], "nosuch.pth"),
+        (["--recipe", "vit_b", "--init", "imagenet", "--steps", "0"], "fit the default model"),
+    ],
+)
+def test_wrong_wishes_are_one_sentence(
+    data: Path, tmp_path: Path, capsys, words: list[str], sentence: str
+) -> None:
+    assert main(["train", str(data), "-o", str(tmp_path / "run"), *words]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error and error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_missing_data_is_one_sentence(tmp_path: Path, capsys) -> None:
+    words = ["train", str(tmp_path / "nosuch"), "-o", str(tmp_path / "run"), "--recipe", "debug"]
+    assert main(words) == 2
+    assert "nosuch" in capsys.readouterr().err
+
+
+def test_sigterm_saves_and_the_same_command_goes_on(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = ["train", str(data), "-o", str(out), "--recipe", "debug", "--no-tensorboard"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "samkit", *words, "--steps", "100000"],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not (out / "state.pt").exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    reached = int(error.split("stopped after step ")[1].split(";")[0])
+    assert main([*words, "--steps", "100000", "--until", str(reached + 1)]) == 0
+    with open(out / "log.csv", newline="") as file:
+        steps = [int(row["step"]) for row in csv.DictReader(file)]
+    assert steps == list(range(1, reached + 2))

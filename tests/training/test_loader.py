@@ -1,0 +1,83 @@
+"""Crops depend on the step and their place in the batch alone; broken images are left out."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from samkit.datasets.store import StoreReader
+from samkit.errors import SamkitError, UsageError
+from samkit.training.loader import CropLoader
+from samkit.training.photographs import Photographs, is_held_out
+from samkit.training.recipes import Recipe, View
+
+
+def equal(a, b) -> bool:
+    return np.array_equal(a.image, b.image) and np.array_equal(a.masks, b.masks)
+
+
+def test_crops_depend_on_their_number_alone(photographs: Photographs, recipe: Recipe) -> None:
+    loader = CropLoader(photographs, recipe, 128, whole_input=False)
+    ahead = list(loader.batches(0, 6, range(2), workers=3))
+    assert len(ahead) == 6
+    for step in (0, 3, 5):
+        for number in range(2):
+            assert equal(ahead[step][number], loader.crop(step, number))
+    half = list(loader.batches(2, 4, range(1, 2)))
+    assert [len(batch) for batch in half] == [1, 1]
+    assert equal(half[0][0], ahead[2][1])
+
+
+@pytest.mark.parametrize("kind", ["whole", "crop", "jitter"])
+def test_every_view_fills_its_square_and_shows_masks(
+    photographs: Photographs, recipe: Recipe, kind: str
+) -> None:
+    recipe = replace(recipe, views=(View(kind, 2, 0.5),), jitter_scale=(0.5, 2.0))
+    loader = CropLoader(photographs, recipe, 128, whole_input=False)
+    side = 64 if kind == "crop" else 128
+    for step in range(5):
+        crop = loader.crop(step, 0)
+        assert crop.image.shape == (side, side, 3)
+        assert crop.masks.shape[1:] == (side, side) and 1 <= len(crop.masks) <= 2
+    vit = CropLoader(photographs, recipe, 128, whole_input=True)
+    assert vit.crop(0, 0).image.shape == (128, 128, 3)
+
+
+def test_pasted_objects_are_masks_of_the_crop(photographs: Photographs, recipe: Recipe) -> None:
+    plain = CropLoader(photographs, recipe, 128, whole_input=False)
+    pasting = CropLoader(photographs, replace(recipe, copy_paste=1.0), 128, whole_input=False)
+    assert any(not equal(plain.crop(step, 0), pasting.crop(step, 0)) for step in range(5))
+
+
+def test_broken_images_are_named_and_left_out(store: Path, tmp_path: Path, recipe: Recipe) -> None:
+    shutil.copytree(store, tmp_path / "copy")
+    (tmp_path / "copy" / "a" / "0.png").write_bytes(b"no picture")
+    photographs = Photographs([("copy", StoreReader(tmp_path / "copy"))])
+    loader = CropLoader(photographs, recipe, 128, whole_input=False)
+    for step in range(10):
+        loader.crop(step, 0)
+    assert list(photographs.broken) == ["a/0"]
+
+
+def test_images_without_usable_masks_end_the_run(store: Path, recipe: Recipe, monkeypatch) -> None:
+    monkeypatch.setattr("samkit.training.loader.TRIES", 5)
+    photographs = Photographs([("store", StoreReader(store))])
+    tiny_scale = replace(recipe, crop_scale=(0.01, 0.01))
+    with pytest.raises(SamkitError, match="5 images in a row"):
+        CropLoader(photographs, tiny_scale, 128, whole_input=False).crop(0, 0)
+
+
+def test_images_kept_aside_are_never_trained_on(store: Path) -> None:
+    photographs = Photographs([("store", StoreReader(store))], held_out=0.5)
+    aside = {place.name for place in photographs.kept_aside}
+    trained = {place.name for places in photographs.sources.values() for place in places}
+    assert aside and trained and not aside & trained
+    for name in aside | trained:
+        assert (name in aside) == is_held_out(*name.split("/"), 0.5)
+
+
+def test_a_dataset_without_images_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no labelled images in empty"):
+        Photographs([("empty", StoreReader(tmp_path))])
