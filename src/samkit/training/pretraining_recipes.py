@@ -102,13 +102,13 @@ def new_autoencoder(recipe: PretrainRecipe) -> MaskedAutoencoder:
 
 _SMALL = PretrainRecipe(
     model="default",
-    img_size=256,
+    img_size=192,
     decoder=MaskedDecoderConfig(dim=128, depth=2),
-    steps=20_000,
+    steps=5000,
     batch=32,
     at_once=16,
     base_lr=4e-3,  # 5e-4 for this batch; the paper's rule, made for thousands, gives 2e-5
-    warmup=500,
+    warmup=200,
     save_every=250,
 )
 _VIT_B = PretrainRecipe()
