@@ -12,7 +12,9 @@ set -euo pipefail
 data=${1:?name the folder of the data} run=${2:?name the folder of the run}
 shift 2
 recipe=${RECIPE:-default} samkit=${SAMKIT:-samkit}
-evaluation=${EVALUATION:-}  # flags for a quicker look, such as --limit-images 20
+start=(--init "${INIT:-imagenet}")  # INIT=nothing: random weights
+[ "${INIT:-}" = nothing ] && start=()
+read -ra look <<<"${LOOK:-}"  # flags of a quicker evaluation, such as --limit-images 20
 
 sources=()
 for source in "$data"/train/*/; do
@@ -22,18 +24,15 @@ for source in "$data"/train/*/; do
     esac
 done
 
-"$samkit" train "${sources[@]}" -o "$run" --recipe "$recipe" --init "${INIT:-imagenet}" "$@" ||
-    exit $?  # 130: stopped before the end; the same command goes on
-if [ ! -f "$run/model.safetensors" ]; then
-    exit 130
-fi
+"$samkit" train "${sources[@]}" -o "$run" --recipe "$recipe" "${start[@]}" "$@"
+# That ends with 130, and this script with it, where it was stopped before the recipe's end.
 
-score() {  # score NAME DATA FLAGS…: a table, RUN/NAME.json, and curves
+score() {  # score NAME DATA FLAGS...: a table, RUN/NAME.json, and curves in RUN/NAME/
     local name=$1 what=$2
     shift 2
     if [ -d "$what" ] && [ ! -f "$run/$name.json" ]; then
         "$samkit" evaluate "$run/model.safetensors" --data "$what" --json "$run/$name.json" \
-            -o "$run/$name" $evaluation "$@"
+            -o "$run/$name" "${look[@]}" "$@"
     fi
 }
 score val "$data/val" --protocol clicks --protocol box --protocol calibration --rules

@@ -68,7 +68,8 @@ def test_every_parameter_is_in_one_group_and_tables_do_not_decay() -> None:
         free = value.dim() == 1 or any(
             word in name for word in ("rel_pos", "pos_embed", "_token", "_embed.w", "embeddings")
         )
-        assert decay == (0 if free and "patch_embed" not in name or value.dim() == 1 else 0.1), name
+        free &= "patch_embed" not in name
+        assert decay == (0 if free or value.dim() == 1 else 0.1), name
 
 
 def test_averaged_weights_follow_faster_at_first() -> None:

@@ -1,17 +1,13 @@
 """What `samkit pretrain` does once its flags are read."""
 
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from samkit import images
-from samkit.checkpoints.precision import choose_device
 from samkit.cli.progress import training
-from samkit.training.distributed import World
+from samkit.training.distributed import World, own_device
 from samkit.training.pretraining import MODEL, Pretrainer
 from samkit.training.pretraining_images import UnlabelledImages
 from samkit.training.pretraining_recipes import PretrainRecipe, new_autoencoder
@@ -38,7 +34,7 @@ def run(job: Job, should_stop: Callable[[], bool]) -> int:
     own = job.folder.resolve()
     paths = [path for path in images.walk(job.images) if own not in path.resolve().parents]
     unlabelled = UnlabelledImages(paths, job.recipe, model.patches)
-    device = _device(job.device)
+    device = own_device(job.device)
     world = World.join(device)
     try:
         trainer = Pretrainer(
@@ -59,15 +55,6 @@ def run(job: Job, should_stop: Callable[[], bool]) -> int:
     if trainer.step < job.recipe.steps:
         return INTERRUPTED
     return SOME_FAILED if unlabelled.broken else DONE
-
-
-def _device(name: str) -> torch.device:
-    """The device that is asked for; of several GPUs each process of `torchrun` takes its own."""
-    device = choose_device(name)
-    if device.type == "cuda" and device.index is None and "LOCAL_RANK" in os.environ:
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-        torch.cuda.set_device(device)
-    return device
 
 
 def _watched(job: Job, trainer: Pretrainer, should_stop: Callable[[], bool]) -> None:

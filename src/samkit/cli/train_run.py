@@ -9,7 +9,7 @@ from samkit.cli.progress import training
 from samkit.datasets.dead_leaves import DeadLeaves
 from samkit.datasets.opening import open_dataset
 from samkit.datasets.pairs import PairReader
-from samkit.training.distributed import World
+from samkit.training.distributed import World, own_device
 from samkit.training.loop import MODEL, Trainer
 from samkit.training.photographs import Photographs
 from samkit.training.recipes import Recipe
@@ -37,8 +37,8 @@ class Job:
 
 
 def run(job: Job, should_stop: Callable[[], bool]) -> int:
-    """Trains, and returns 0; 130 where it was asked to stop before its end."""
-    sam = starting_model(job.recipe, job.init, job.device)
+    """Trains; 0, or 1 where images were left out, or 130 where it was asked to stop before its end."""
+    sam = starting_model(job.recipe, job.init, own_device(job.device))
     freeze(sam, job.freeze)
     world = World.join(sam.device)
     datasets: list[tuple[str, PairReader]] = [
@@ -71,7 +71,9 @@ def run(job: Job, should_stop: Callable[[], bool]) -> int:
         world.leave()
     if world.is_first:
         _tell(job, trainer)
-    return 0 if trainer.step >= end else 130
+    if trainer.step < end:
+        return 130
+    return 1 if photographs.broken else 0
 
 
 def _watched(job: Job, trainer: Trainer, end: int, should_stop: Callable[[], bool]) -> None:

@@ -7,6 +7,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from samkit.checkpoints.precision import choose_device
 from samkit.errors import UsageError
 
 BUCKET_VALUES = 1 << 24
@@ -97,6 +98,15 @@ class World:
         """Ends the group of processes."""
         if self.size > 1 and dist.is_initialized():
             dist.destroy_process_group()
+
+
+def own_device(name: str) -> torch.device:
+    """The device that is asked for; of several GPUs each process of `torchrun` takes its own."""
+    device = choose_device(name)
+    if device.type == "cuda" and device.index is None and "LOCAL_RANK" in os.environ:
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
+    return device
 
 
 def _sum(gradients: list[Tensor]) -> None:

@@ -19,7 +19,9 @@ IMAGENET = "imagenet"
 """As `init`: the small model's trunk starts from EfficientNet-Lite0's ImageNet weights."""
 
 
-def starting_model(recipe: Recipe, init: str | os.PathLike[str] | None, device: str) -> Sam:
+def starting_model(
+    recipe: Recipe, init: str | os.PathLike[str] | None, device: torch.device
+) -> Sam:
     """A model in training mode, on its device, in float32.
 
     init: None for random weights; "imagenet"; the weights of a pre-training (ours, or MAE's
@@ -28,9 +30,6 @@ def starting_model(recipe: Recipe, init: str | os.PathLike[str] | None, device: 
     Raises CheckpointError for files that cannot be read or do not fit, UsageError for "imagenet"
     with a ViT.
     """
-    from samkit.checkpoints.precision import choose_device
-
-    where = choose_device(device)
     if init is None or os.fspath(init) == IMAGENET or is_mae(init):
         sam = _new_model(recipe)
         if init is not None and os.fspath(init) == IMAGENET:
@@ -42,9 +41,9 @@ def starting_model(recipe: Recipe, init: str | os.PathLike[str] | None, device: 
             load_trunk(sam.image_encoder, find_lite(0))
         elif init is not None:
             load_mae(sam.image_encoder, init)
-        sam = sam.to(where)
+        sam = sam.to(device)
     else:
-        sam = load(init, device=where, dtype="float32")
+        sam = load(init, device=device, dtype="float32")
     regularise(sam, recipe.drop_path, recipe.dropout)
     return sam.train()
 

@@ -4,8 +4,8 @@
                          "sha256", "bytes"}, …]}
     state-00000100.0     the bytes of torch's file, cut into parts
 
-The parts of a new state are written beside the old ones, then `state.json` is replaced at once, then
-the old parts are removed: whatever happens, the folder holds a complete state.
+The parts of a new state are written beside the old ones, then `state.json` is replaced at once, and
+then the old parts are removed: whatever happens, the folder holds a complete state.
 """
 
 import contextlib
