@@ -82,19 +82,22 @@ class _NamedBytes(BytesIO):
 class Pair:
     """One image with its records.
 
-    name: relative path without suffix, "/" between folders. source: the image's file.
+    name: relative path without suffix, "/" between folders. source: the image's file, or its pixels
+    where it has none: (H, W, 3) uint8 RGB.
     """
 
     name: str
     info: ImageInfo
     records: list[Record] = field(repr=False)
-    source: Blob
+    source: Blob | NDArray[np.uint8] = field(repr=False)
 
     def image(self) -> NDArray[np.uint8]:
         """Decode the image: (H, W, 3) uint8 RGB, upright.
 
         Raises ImageError where it cannot be read, FormatError where its size is not the records'.
         """
+        if not isinstance(self.source, Blob):
+            return self.source
         pixels = self.source.pixels()
         if pixels.shape[:2] != self.info.size:
             raise FormatError(
