@@ -1,10 +1,17 @@
-"""Clicks and rules on hand-made masks."""
+"""Clicks, boxes and IoU on hand-made masks."""
 
 import numpy as np
 import pytest
+import scipy.ndimage
 
-from samkit.evaluation import rules
-from samkit.evaluation.clicks import farthest_point, iou, next_click
+from samkit.evaluation.clicks import (
+    box_of,
+    farthest_point,
+    iou,
+    jittered_box,
+    next_click,
+    random_point,
+)
 
 
 def test_the_farthest_point_of_a_rectangle_is_its_middle() -> None:
@@ -18,6 +25,16 @@ def test_the_image_edge_is_a_border() -> None:
     mask = np.zeros((9, 40), bool)
     mask[:, :9] = True
     assert farthest_point(mask)[:2] == (4, 4)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_farthest_point_is_that_of_an_exact_distance_transform(seed: int) -> None:
+    noise = np.random.default_rng(seed).normal(size=(60, 80))
+    mask = scipy.ndimage.gaussian_filter(noise, 3) > 0
+    x, y, depth = farthest_point(mask)
+    exact = scipy.ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    assert depth == pytest.approx(exact.max(), abs=1e-4)
+    assert exact[y, x] == pytest.approx(exact.max(), abs=1e-4)
 
 
 def test_the_next_click_is_in_the_larger_error_with_its_label() -> None:
@@ -37,27 +54,40 @@ def test_a_perfect_prediction_is_clicked_at_its_middle() -> None:
     assert next_click(truth, truth) == (5, 5, 1)
 
 
+def test_a_random_point_is_anywhere_in_the_mask() -> None:
+    mask = np.zeros((6, 7), bool)
+    mask[1, 2] = mask[4, 5] = mask[5, 0] = True
+    generator = np.random.default_rng(0)
+    assert {random_point(mask, generator) for _ in range(50)} == {(2, 1), (5, 4), (0, 5)}
+
+
+def test_the_box_is_that_of_the_first_and_last_pixels() -> None:
+    mask = np.zeros((100, 100), bool)
+    mask[40:60, 30:70] = True
+    assert box_of(mask) == (30, 40, 69, 59)
+
+
+def test_noise_of_a_box_is_a_tenth_of_its_side_and_at_most_twenty_pixels() -> None:
+    mask = np.zeros((900, 900), bool)
+    mask[300:600, 400:450] = True  # 300 high, 50 wide
+    generator = np.random.default_rng(0)
+    moved = np.array([jittered_box(mask, generator) for _ in range(2000)]) - box_of(mask)
+    assert moved[:, [0, 2]].std() == pytest.approx(5, rel=0.05)
+    assert np.abs(moved[:, [1, 3]]).max() == pytest.approx(20)
+    assert np.mean(np.abs(moved[:, 1]) < 19.99) == pytest.approx(0.495, abs=0.04)  # 20 of sd 30
+
+
+def test_a_noisy_box_stays_in_the_image_and_is_never_empty() -> None:
+    mask = np.zeros((12, 30), bool)
+    mask[:3, :] = True
+    generator = np.random.default_rng(1)
+    for x0, y0, x1, y1 in (jittered_box(mask, generator) for _ in range(200)):
+        assert 0 <= x0 < x1 <= 29 and 0 <= y0 < y1 <= 11
+
+
 def test_iou_of_hand_made_masks() -> None:
     a = np.zeros((4, 4), bool)
     b = a.copy()
     assert iou(a, b) == 0.0
     a[:2], b[1:3] = True, True
     assert iou(a, b) == pytest.approx(4 / 12)
-
-
-def test_rules_have_the_areas_of_their_shapes() -> None:
-    assert rules.disc((200, 100), 50, 100, 0.1).sum() == pytest.approx(np.pi * 400, rel=0.02)
-    assert rules.rectangle((50, 60), (10, 5, 30, 45)).sum() == 20 * 40
-    ellipse = rules.ellipse((100, 100), (10, 20, 70, 60))
-    assert ellipse.sum() == pytest.approx(np.pi * 30 * 20, rel=0.02)
-
-
-def test_grabcut_finds_a_bright_square() -> None:
-    image = np.full((240, 240, 3), 30, np.uint8)
-    truth = np.zeros((240, 240), bool)
-    truth[60:180, 75:165] = True
-    image[truth] = (220, 180, 40)
-    noise = np.random.default_rng(0).integers(-8, 8, image.shape)
-    image = np.clip(image + noise, 0, 255).astype(np.uint8)
-    assert iou(rules.grabcut_box(image, (45, 30, 195, 210)), truth) > 0.95
-    assert iou(rules.grabcut_click(image, 120, 120), truth) > 0.95

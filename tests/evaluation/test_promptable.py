@@ -1,76 +1,128 @@
-"""The click and box protocol with a predictor whose answers are known."""
+"""The click and box protocol with a segmenter whose answers are known."""
 
 import numpy as np
 import pytest
 
-from samkit.evaluation.promptable import Score, box_of, score_photo, score_rules, table
+from samkit.evaluation.promptable import (
+    MOST_CLICKS,
+    chunks,
+    clicks_needed,
+    score_boxes,
+    score_clicks,
+    score_random_click,
+)
+from samkit.evaluation.segmenters import Answer
 
 
 class Oracle:
-    """Answers with given masks; a stand-in for the model only, the protocol is the real one."""
+    """Has a given IoU with the truth after each click; the protocol around it is the real one."""
 
-    def __init__(self, truth: np.ndarray) -> None:
-        self.truth = truth
-        self.asked: list[dict] = []
+    most_clicks = 100
+    takes_boxes = True
 
-    def set_image(self, image: np.ndarray) -> None:
-        self.image = image
+    def __init__(self, truths: list[np.ndarray], shares: list[list[float]]) -> None:
+        """truths: rectangles from the left; shares: of each, what is found after each click."""
+        self.truths, self.shares = truths, shares
+        self.clicks: list[tuple[np.ndarray, np.ndarray, np.ndarray | None]] = []
+        self.boxes: list[np.ndarray] = []
 
-    def predict_many(self, point_coords=None, point_labels=None, boxes=None, mask_input=None,
-                     multimask_output=True):  # fmt: skip
-        self.asked.append(
-            {"points": point_coords, "labels": point_labels, "boxes": boxes, "mask": mask_input}
-        )
-        left = self.truth.copy()
-        left[:, left.shape[1] // 2 :] = False
-        empty = np.zeros_like(self.truth)
-        answers = np.stack([empty, left, self.truth]) if multimask_output else self.truth[None]
-        scores = np.array([0.1, 0.9, 0.5]) if multimask_output else np.array([0.7])
-        low = np.zeros((1, len(answers), 8, 8), np.float32)
-        low[0, :, 0, 0] = np.arange(len(answers))
-        return answers[None], scores[None], low
+    def set_image(self, image: np.ndarray) -> None: ...
 
+    def click(self, points, labels, logits) -> Answer:
+        self.clicks.append((points, labels, logits))
+        first = points.shape[1] == 1
+        masks, low = [], []
+        for point in points[:, 0]:
+            i = next(
+                k for k, truth in enumerate(self.truths) if truth[int(point[1]), int(point[0])]
+            )
+            found = self._part(i, self.shares[i][points.shape[1] - 1])
+            masks.append([np.zeros_like(found), found, self.truths[i]] if first else [found])
+            low.append(np.arange(len(masks[-1]))[:, None, None] + np.full((1, 2, 2), 10 * i))
+        scores = [[0.1, 0.9, 0.5] if first else [0.7]] * len(points)
+        return Answer(np.array(masks), np.array(scores), np.array(low, np.float32))
 
-def test_the_most_confident_counts_and_the_best_is_reported_apart() -> None:
-    truth = np.zeros((40, 40), bool)
-    truth[10:30, 10:34] = True
-    oracle = Oracle(truth)
-    (score,) = score_photo(
-        oracle,
-        "s",
-        "i",
-        np.zeros((40, 40, 3), np.uint8),
-        [truth],
-        clicks=2,  # type: ignore[arg-type]
-    )
-    assert score.values["c1"] == pytest.approx(10 / 24)
-    assert score.values["c1_best"] == score.values["c2"] == score.values["box_single"] == 1.0
-    assert score.values["box"] == pytest.approx(10 / 24) and score.values["box_best"] == 1.0
-    first, second, boxes, _ = oracle.asked
-    assert first["mask"] is None and first["points"].shape == (1, 1, 2)
-    assert second["points"].shape == (1, 2, 2) and second["labels"].tolist() == [[1, 1]]
-    assert second["points"][0, 1, 0] > 20, "the second click goes where the first answer missed"
-    assert second["mask"][0, 0, 0, 0] == 1.0, "the logits of the chosen candidate are fed back"
-    assert boxes["boxes"].tolist() == [[10, 10, 33, 29]]
+    def box(self, boxes) -> Answer:
+        self.boxes.append(boxes)
+        masks = np.array([[self._part(i, 0.5), truth] for i, truth in enumerate(self.truths)])
+        return Answer(masks, np.array([[0.8, 0.2]] * len(boxes)))
+
+    def _part(self, i: int, share: float) -> np.ndarray:
+        columns = np.flatnonzero(self.truths[i].any(0))
+        found = self.truths[i].copy()
+        found[:, columns[round(share * len(columns)) :]] = False
+        return found
 
 
-def test_rules_are_scored_on_the_same_prompts() -> None:
-    truth = np.zeros((100, 100), bool)
-    truth[40:60, 30:70] = True
-    scores = score_rules(np.random.default_rng(0).integers(0, 255, (100, 100, 3), np.uint8), truth)
-    assert scores["rectangle"] == 1.0
-    assert scores["ellipse"] == pytest.approx(np.pi / 4, abs=0.02)
-    assert scores["discs_best"] >= scores["disc"] > 0
-    assert box_of(truth) == (30, 40, 69, 59)
+@pytest.fixture
+def truths() -> list[np.ndarray]:
+    low, high = np.zeros((60, 50), bool), np.zeros((60, 50), bool)
+    high[2:22, 5:45], low[30:58, 5:45] = True, True
+    return [high, low]
 
 
-def test_the_table_is_a_mean_over_masks_not_over_sources() -> None:
-    rows = table(
-        [
-            Score("a", "1", 200, {"c1": 1.0}),
-            Score("b", "2", 200, {"c1": 0.0}),
-            Score("b", "2", 300, {"c1": 0.5}),
-        ]
-    )
-    assert rows["all"] == {"masks": 3.0, "c1": pytest.approx(0.5)}
-    assert rows["b"]["c1"] == pytest.approx(0.25)
+def test_the_most_confident_counts_and_the_best_is_reported_apart(truths) -> None:
+    scores = score_clicks(Oracle(truths, [[0.25, 0.5], [0.75, 1.0]]), truths, clicks=2)
+    values = scores.values()
+    assert values["c1"].tolist() == [0.25, 0.75]
+    assert values["c1_best"].tolist() == [1.0, 1.0]
+    assert values["c2"].tolist() == [0.5, 1.0]
+    assert scores.candidates.tolist() == [[0, 0.25, 1], [0, 0.75, 1]]
+    assert scores.predicted.tolist() == [[0.1, 0.9, 0.5]] * 2
+    assert set(values) == {"c1", "c1_best", "c2"}
+
+
+def test_clicks_add_up_and_the_logits_that_counted_come_back(truths) -> None:
+    oracle = Oracle(truths, [[0.25, 0.5, 0.75], [0.75, 0.9, 0.8]])
+    score_clicks(oracle, truths, clicks=3)
+    first, second, third = oracle.clicks
+    assert first[0].shape == (2, 1, 2) and first[2] is None
+    assert second[0].shape == (2, 2, 2) and second[1].tolist() == [[1, 1], [1, 1]]
+    assert (second[0][:, 0] == first[0][:, 0]).all()
+    assert second[0][0, 1, 0] > 15, "the second click goes where the first answer missed"
+    assert second[2][:, 0, 0].tolist() == [1, 11], "of three candidates, the one that counted"
+    assert third[0].shape == (2, 3, 2) and third[2][:, 0, 0].tolist() == [0, 10]
+
+
+def test_after_nine_clicks_only_masks_that_are_not_good_enough_go_on(truths) -> None:
+    never = [0.5] * 11 + [0.875] * 9
+    early = [0.5, 0.9, *[0.5] * 18]
+    oracle = Oracle(truths, [never, early])
+    scores = score_clicks(oracle, truths, clicks=MOST_CLICKS)
+    assert [len(points) for points, _, _ in oracle.clicks] == [2] * 9 + [1] * 11
+    assert np.isnan(scores.rounds[1, 9:]).all() and not np.isnan(scores.rounds[0]).any()
+    values = scores.values(noc=True)
+    assert values["noc85"].tolist() == [12, 2]
+    assert values["noc90"].tolist() == [20, 2]
+    assert values["c9"].tolist() == [0.5, 0.5]
+
+
+def test_clicks_needed_are_the_most_where_that_is_not_enough() -> None:
+    rounds = np.array([[0.1, 0.85, 0.2], [0.9, np.nan, np.nan], [0.84, 0.84, 0.84]])
+    assert clicks_needed(rounds, 0.85).tolist() == [2, 1, 20]
+
+
+def test_a_random_click_is_in_its_mask_and_the_same_every_time(truths) -> None:
+    oracle = Oracle(truths, [[0.25], [0.75]])
+    for _ in range(2):
+        values = score_random_click(oracle, truths, np.random.default_rng(3))
+        assert values["c1_random"].tolist() == [0.25, 0.75]
+    (points, labels, logits), (again, _, _) = oracle.clicks
+    assert (points == again).all() and (labels == 1).all() and logits is None
+    for truth, (x, y) in zip(truths, points[:, 0].astype(int), strict=True):
+        assert truth[y, x]
+
+
+def test_boxes_are_exact_and_jittered_and_the_most_confident_answer_counts(truths) -> None:
+    oracle = Oracle(truths, [])
+    values = score_boxes(oracle, truths, np.random.default_rng(0))
+    assert values["box"].tolist() == values["box_jitter"].tolist() == [0.5, 0.5]
+    exact, noisy = oracle.boxes
+    assert exact.tolist() == [[5, 2, 44, 21], [5, 30, 44, 57]]
+    assert (noisy != exact).any(1).all()
+
+
+def test_masks_of_large_images_come_fewer_at_a_time() -> None:
+    small, large = [np.ones((8, 8), bool)] * 70, [np.ones((2500, 2500), bool)] * 2
+    assert [len(part) for part in chunks(small)] == [32, 32, 6]
+    assert [len(part) for part in chunks(large)] == [1, 1]

@@ -1,19 +1,19 @@
 """`samkit evaluate`: how good a model is, by the paper's protocols."""
 
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
 from samkit.cli.flags import Flag, ModelFlags
-from samkit.cli.progress import Steps, steps, waiting
-from samkit.errors import SamkitError, UsageError
+from samkit.cli.progress import steps, waiting
+from samkit.errors import FormatError, ImageError, UsageError
 
 if TYPE_CHECKING:
-    from samkit.evaluation.session import Plan, Session
+    from samkit.evaluation.inputs import Inputs
+    from samkit.evaluation.session import Scores, Session
 
 NO_MODEL = "none"
 _HELP = """
@@ -24,7 +24,6 @@ calibration and proposals need a store with true masks, edges a folder laid out 
 Example: samkit evaluate default --data val/ --rules --json scores.json -o curves/
 """
 Name = Literal["clicks", "box", "proposals", "edges", "calibration", "text"]
-_EDGES = "edges"
 _DEFAULT: tuple[Name, ...] = ("clicks", "box", "calibration")
 Several = Parameter(negative="")
 
@@ -94,8 +93,11 @@ def evaluate(
     """
     protocols = frozenset[str](protocol)
     _refuse(protocols, checkpoint, rules or slow_rules, limit_images, points_per_side)
-    model = None if checkpoint == NO_MODEL else ModelFlags(checkpoint, device, dtype)
+    model = (
+        None if checkpoint == NO_MODEL else ModelFlags(model=checkpoint, device=device, dtype=dtype)
+    )
     with waiting(f"Loading the model {checkpoint}"):
+        from samkit.evaluation.inputs import Inputs
         from samkit.evaluation.session import Plan, Session
 
         plan = Plan(
@@ -108,10 +110,72 @@ def evaluate(
             points_per_side=points_per_side,
             seed=seed,
         )
-        inputs = _Inputs(data, plan, limit_images)
+        inputs = Inputs(data, protocols, limit_images)
         session = Session(plan, None if model is None else model.load())
-    failed = inputs.score(session)
-    _report(session, plan, checkpoint, data, inputs.count - failed, json, out)
-    if failed:
-        print(f"{failed} of {inputs.count} images failed, named above.", file=sys.stderr)
+    failed = _score(inputs, session)
+    about = asdict(plan) | {
+        "protocols": sorted(protocols),
+        "checkpoint": checkpoint,
+        "data": [str(path) for path in data],
+        "images": len(inputs.steps) - failed,
+        "images_failed": failed,
+    }
+    _report(session.scores, about, json, out)
     return 1 if failed else 0
+
+
+def _refuse(
+    protocols: frozenset[str], checkpoint: str, rules: bool, limit: int | None, points: int
+) -> None:
+    if "text" in protocols:
+        raise UsageError(
+            "The protocol text needs the text route, which this version of samkit does not have "
+            "yet; leave it out."
+        )
+    if checkpoint == NO_MODEL and not rules:
+        raise UsageError("Without a model there are only rules to score; add --rules.")
+    if checkpoint == NO_MODEL and protocols == {"calibration"}:
+        raise UsageError("Rules predict no IoU, so that calibration needs a model.")
+    if limit is not None and limit < 1:
+        raise UsageError(f"--limit-images takes a number from 1, not {limit}.")
+    if points < 1:
+        raise UsageError(f"--points-per-side takes a number from 1, not {points}.")
+
+
+def _score(inputs: "Inputs", session: "Session") -> int:
+    """Scores all images and returns how many could not be; each is named."""
+    failed = 0
+    with steps(len(inputs.steps)) as progress:
+        for step in inputs.steps:
+            progress.start(step.name)
+            try:
+                what = step.score(session)
+            except (FormatError, ImageError) as error:
+                failed += 1
+                progress.finish(str(error), failed=True)
+            else:
+                progress.finish(what)
+        for sentence in inputs.broken:
+            progress.note(f"Left out: {sentence}")
+    return failed
+
+
+def _report(scores: "Scores", about: dict[str, Any], json: Path | None, out: Path | None) -> None:
+    from rich.console import Console
+
+    from samkit.evaluation.report import to_json, to_table
+    from samkit.files import write_json
+
+    if not scores.by:
+        raise UsageError("Nothing was scored: no image could be read that has such masks.")
+    result = to_json(scores, about)
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    console.print(to_table(result))
+    if json is not None:
+        write_json(json, result, indent=1)
+        print(json)
+    if out is not None:
+        from samkit.evaluation.curves import write_curves
+
+        for path in write_curves(out, scores):
+            print(path)

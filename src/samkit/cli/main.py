@@ -38,6 +38,7 @@ for _verb, _help in {
     "segment": "The masks that points, boxes or a mask ask for.",
     "train": "Train a model, or fine-tune one, on images with masks.",
     "pretrain": "Pre-train an image encoder on photographs without labels.",
+    "evaluate": "How good a model's masks are, by the paper's protocols.",
     "models": "The models that are known by name, and where they lie.",
     "version": "Versions of samkit and of what it computes with.",
 }.items():

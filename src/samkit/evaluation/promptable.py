@@ -4,120 +4,142 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from samkit.evaluation import rules
-from samkit.evaluation.clicks import farthest_point, iou, next_click
-from samkit.inference.predictor import SamPredictor
+from samkit.evaluation.clicks import (
+    Mask,
+    box_of,
+    farthest_point,
+    iou,
+    jittered_box,
+    next_click,
+    random_point,
+)
+from samkit.evaluation.segmenters import Answer, Model, Segmenter
+
+Values = dict[str, NDArray[np.float64]]
+"""By metric one number for each mask."""
 
 LEAST_PIXELS = 150
 """Masks under so many pixels are left out."""
-AT_ONCE = 16
-"""So many masks of a photograph are prompted together."""
+REPORTED = (1, 2, 3, 5, 9)
+"""Numbers of clicks after which IoU is reported."""
+MOST_CLICKS = 20
+"""Clicks at most where they are counted; a mask that never gets there counts as so many."""
+ENOUGH = {"noc85": 0.85, "noc90": 0.9}
+"""The IoU up to which clicks are counted."""
+
+_AT_ONCE, _PIXELS_AT_ONCE = 32, 1 << 25  # masks prompted together; B x K x H x W of their answers
 
 
 @dataclass(frozen=True)
-class Score:
-    """What one true mask got: IoU by measure (`c1`, `c1_best`, `c5`, `box`, `disc` …)."""
+class ClickScores:
+    """What B masks got."""
 
-    source: str
-    image: str
-    area: int
-    values: dict[str, float]
+    rounds: NDArray[np.float64]
+    """B x rounds: IoU after each click; NaN where clicking had ended."""
+    candidates: NDArray[np.float64]
+    """B x K: IoU of every candidate of the first click."""
+    predicted: NDArray[np.float64]
+    """B x K: what IoU was predicted for them."""
+
+    def values(self, noc: bool = False) -> Values:
+        """`c1`, `c1_best`, `c2` …, and `noc85` and `noc90` where these are wanted."""
+        found = {"c1": self.rounds[:, 0], "c1_best": self.candidates.max(1)}
+        found |= {f"c{n}": self.rounds[:, n - 1] for n in REPORTED[1:] if n <= self.rounds.shape[1]}
+        if noc:
+            found |= {name: clicks_needed(self.rounds, level) for name, level in ENOUGH.items()}
+        return found
 
 
-def score_photo(
-    predictor: SamPredictor,
-    source: str,
-    name: str,
-    image: np.ndarray,
-    masks: Sequence[np.ndarray],
-    clicks: int = 1,
-) -> Iterator[Score]:
-    """Scores of every mask of one photograph.
+def clicks_needed(rounds: NDArray[np.float64], level: float) -> NDArray[np.float64]:
+    """Clicks until IoU is at least `level` for the first time, `MOST_CLICKS` if never: B."""
+    enough = rounds >= level
+    return np.where(enough.any(1), enough.argmax(1) + 1.0, float(MOST_CLICKS))
 
-    image: H x W x 3 uint8; masks: H x W bool each, with at least one pixel.
-    clicks: rounds of the click protocol; round n is reported as `cN`. The first answers with the
-        most confident of three masks (`c1`; `c1_best` is the best of the three), later ones with
-        the single mask, given all clicks so far and the logits of the round before.
-    A box (the mask's own, XYXY, exclusive end) answers with the most confident of three (`box`),
-    the best of them (`box_best`) and the single mask (`box_single`).
+
+def chunks(masks: Sequence[Mask], candidates: int = 3) -> Iterator[Sequence[Mask]]:
+    """The masks of one photograph, as many at a time as their answers fit into memory."""
+    step = max(1, min(_AT_ONCE, _PIXELS_AT_ONCE // (candidates * masks[0].size)))
+    for start in range(0, len(masks), step):
+        yield masks[start : start + step]
+
+
+def score_clicks(
+    segmenter: Segmenter, masks: Sequence[Mask], clicks: int = REPORTED[-1]
+) -> ClickScores:
+    """Clicks on B masks of the segmenter's image.
+
+    masks: H x W bool each, with at least one pixel.
+    clicks: at most so many; after those that are reported, only masks go on that never had the
+        largest IoU that `ENOUGH` asks for.
+    The first click is the point farthest from the mask's border; its most confident candidate
+    counts. Every further one is the middle of the largest error, given together with all clicks
+    before and the logits that counted.
     """
-    predictor.set_image(image)
-    for start in range(0, len(masks), AT_ONCE):
-        part = masks[start : start + AT_ONCE]
-        found = [dict[str, float]() for _ in part]
-        _score_clicks(predictor, part, clicks, found)
-        _score_boxes(predictor, part, found)
-        for mask, values in zip(part, found, strict=True):
-            yield Score(source, name, int(mask.sum()), values)
-
-
-def _score_clicks(
-    predictor: SamPredictor, masks: Sequence[np.ndarray], clicks: int, found: list[dict[str, float]]
-) -> None:
-    points = [[farthest_point(mask)[:2]] for mask in masks]
-    labels = [[1] for _ in masks]
-    low = None
+    points = np.array([[farthest_point(mask)[:2]] for mask in masks], float)
+    labels = np.ones((len(masks), 1), np.int64)
+    answer = segmenter.click(points, labels, None)
+    candidates, predicted = _ious(answer, masks), answer.scores.astype(np.float64)
+    rounds = np.full((len(masks), clicks), np.nan)
+    active = np.arange(len(masks))
     for number in range(1, clicks + 1):
-        answers, scores, low_res = predictor.predict_many(
-            np.array(points, float), np.array(labels), mask_input=low, multimask_output=number == 1
-        )
-        chosen = scores.argmax(1)
-        low = low_res[np.arange(len(masks)), chosen][:, None]
-        for i, mask in enumerate(masks):
-            answer = answers[i, chosen[i]]
-            found[i][f"c{number}"] = iou(answer, mask)
-            if number == 1:
-                found[i]["c1_best"] = max(iou(candidate, mask) for candidate in answers[i])
-            x, y, label = next_click(answer, mask)
-            points[i].append((x, y))
-            labels[i].append(label)
+        rows = np.arange(len(active))
+        counting, logits = answer.masks[rows, answer.chosen], answer.logits
+        rounds[active, number - 1] = [
+            iou(mask, masks[i]) for mask, i in zip(counting, active.tolist(), strict=True)
+        ]
+        going_on = rows
+        if number >= REPORTED[-1]:
+            going_on = np.flatnonzero(np.nanmax(rounds[active], axis=1) < max(ENOUGH.values()))
+        if number == clicks or not len(going_on):
+            break
+        added = np.array([next_click(counting[i], masks[active[i]]) for i in going_on.tolist()])
+        points = np.concatenate([points[going_on], added[:, None, :2]], axis=1)
+        labels = np.concatenate([labels[going_on], added[:, 2:]], axis=1)
+        logits = None if logits is None else logits[going_on, answer.chosen[going_on]]
+        active = active[going_on]
+        answer = segmenter.click(points, labels, logits)
+    return ClickScores(rounds, candidates, predicted)
 
 
-def _score_boxes(
-    predictor: SamPredictor, masks: Sequence[np.ndarray], found: list[dict[str, float]]
-) -> None:
-    boxes = np.array([box_of(mask) for mask in masks])
-    three, scores, _ = predictor.predict_many(boxes=boxes, multimask_output=True)
-    single, _, _ = predictor.predict_many(boxes=boxes, multimask_output=False)
-    for i, mask in enumerate(masks):
-        ious = [iou(candidate, mask) for candidate in three[i]]
-        found[i]["box"] = ious[int(scores[i].argmax())]
-        found[i]["box_best"] = max(ious)
-        found[i]["box_single"] = iou(single[i, 0], mask)
+def score_random_click(
+    segmenter: Segmenter, masks: Sequence[Mask], generator: np.random.Generator
+) -> Values:
+    """`c1_random`: the first click anywhere in the mask."""
+    points = np.array([[random_point(mask, generator)] for mask in masks], float)
+    answer = segmenter.click(points, np.ones((len(masks), 1), np.int64), None)
+    return {"c1_random": _counting(answer, masks)}
 
 
-def box_of(mask: np.ndarray) -> tuple[float, float, float, float]:
-    """The box of a mask as a prompt, XYXY: first to last pixel (both inside)."""
-    rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return float(cols[0]), float(rows[0]), float(cols[-1]), float(rows[-1])
+def score_boxes(
+    segmenter: Segmenter, masks: Sequence[Mask], generator: np.random.Generator
+) -> Values:
+    """`box` from the mask's own box and `box_jitter` from a noisy one, the most confident answer.
 
-
-def score_rules(image: np.ndarray, mask: np.ndarray, grabcut: bool = True) -> dict[str, float]:
-    """What the rules that need no model get for the same prompts; GrabCut takes far longer."""
-    shape = mask.shape
-    x, y, _ = farthest_point(mask)
-    x0, y0, x1, y1 = box_of(mask)
-    box = (x0, y0, x1 + 1, y1 + 1)
+    Of the model also `box_single`, the answer of the token that is meant for several prompts.
+    """
+    exact = np.array([box_of(mask) for mask in masks])
+    noisy = np.array([jittered_box(mask, generator) for mask in masks])
     values = {
-        "disc": iou(rules.disc(shape, x, y, rules.DISC), mask),
-        "discs_best": max(iou(rules.disc(shape, x, y, r), mask) for r in rules.DISCS),
-        "rectangle": iou(rules.rectangle(shape, box), mask),
-        "ellipse": iou(rules.ellipse(shape, box), mask),
+        "box": _counting(segmenter.box(exact), masks),
+        "box_jitter": _counting(segmenter.box(noisy), masks),
     }
-    if grabcut:
-        values["grabcut_click"] = iou(rules.grabcut_click(image, x, y), mask)
-        values["grabcut_box"] = iou(rules.grabcut_box(image, box), mask)
+    if isinstance(segmenter, Model):
+        values["box_single"] = _counting(segmenter.box_single(exact), masks)
     return values
 
 
-def table(scores: Sequence[Score]) -> dict[str, dict[str, float]]:
-    """Means over the masks of each source, and over all masks (`all`), with their `masks` count."""
-    groups: dict[str, list[Score]] = {"all": list(scores)}
-    for score in scores:
-        groups.setdefault(score.source, []).append(score)
-    return {
-        name: {"masks": float(len(group))}
-        | {key: float(np.mean([s.values[key] for s in group])) for key in group[0].values}
-        for name, group in groups.items()
-    }
+def _ious(answer: Answer, masks: Sequence[Mask]) -> NDArray[np.float64]:
+    """B x K."""
+    return np.array(
+        [[iou(one, mask) for one in row] for row, mask in zip(answer.masks, masks, strict=True)]
+    )
+
+
+def _counting(answer: Answer, masks: Sequence[Mask]) -> NDArray[np.float64]:
+    """B: IoU of the most confident candidates."""
+    rows = np.arange(len(masks))
+    return np.array(
+        [iou(a, b) for a, b in zip(answer.masks[rows, answer.chosen], masks, strict=True)]
+    )

@@ -1,75 +1,89 @@
-"""Rules that need no model: what any score has to be well above.
+"""Rules that need no model, as segmenters: what any score has to be well above.
 
-Every rule answers the prompts that the model gets. Radii were chosen on `train`.
+They answer the prompts that the model gets; further clicks go where they themselves erred.
 """
 
-import cv2
+from collections.abc import Callable
+
 import numpy as np
+from numpy.typing import NDArray
 
-DISC = 0.07
-"""Radius of the single disc, as a share of the image's longer side."""
-DISCS = (0.03, 0.07, 0.22)
-"""Radii of the three discs, of which the best counts."""
-GRABCUT_DISC = 0.02
-"""Radius of the disc of sure foreground that GrabCut gets around a click."""
-GRABCUT_ROUNDS = 3
+from samkit.evaluation import seeded, shapes
+from samkit.evaluation.promptable import REPORTED
+from samkit.evaluation.segmenters import Answer, Floats
+from samkit.evaluation.shapes import Box, Mask
 
-Box = tuple[float, float, float, float]
-
-
-def disc(shape: tuple[int, int], x: float, y: float, radius: float) -> np.ndarray:
-    """All pixels within `radius` (share of the longer side) of a click: H x W bool."""
-    rows, cols = np.ogrid[: shape[0], : shape[1]]
-    return (rows - y) ** 2 + (cols - x) ** 2 <= (radius * max(shape)) ** 2
+Image = NDArray[np.uint8]
+FromClicks = Callable[[Image, Floats, NDArray[np.integer]], list[Mask]]
+"""Image, N x 2 points, N labels; the candidates, of which the first counts."""
+FromBox = Callable[[Image, Box], Mask]
 
 
-def rectangle(shape: tuple[int, int], box: Box) -> np.ndarray:
-    """The box, filled (XYXY)."""
-    mask = np.zeros(shape, bool)
-    x0, y0, x1, y1 = (round(v) for v in box)
-    mask[max(0, y0) : y1, max(0, x0) : x1] = True
-    return mask
+class Rule:
+    """A rule as a segmenter, which takes one prompt after the other."""
 
+    def __init__(
+        self,
+        clicks: FromClicks | None = None,
+        box: FromBox | None = None,
+        most_clicks: int = REPORTED[-1],
+    ) -> None:
+        self._clicks, self._box = clicks, box
+        self.most_clicks = most_clicks if clicks else 0
+        self.takes_boxes = box is not None
 
-def ellipse(shape: tuple[int, int], box: Box) -> np.ndarray:
-    """The ellipse that touches the box's sides, filled."""
-    x0, y0, x1, y1 = box
-    rows, cols = np.ogrid[: shape[0], : shape[1]]
-    a, b = max(x1 - x0, 1) / 2, max(y1 - y0, 1) / 2
-    across = (cols + 0.5 - (x0 + x1) / 2) / a
-    return across**2 + ((rows + 0.5 - (y0 + y1) / 2) / b) ** 2 <= 1
+    def set_image(self, image: Image) -> None:
+        """See `Segmenter`."""
+        self._image = image
 
+    def click(
+        self,
+        points: Floats,
+        labels: NDArray[np.integer],
+        logits: NDArray[np.float32] | None,
+    ) -> Answer:
+        """See `Segmenter`."""
+        assert self._clicks is not None  # most_clicks says so
+        found = [
+            self._clicks(self._image, p, which) for p, which in zip(points, labels, strict=True)
+        ]
+        return _answer(np.array(found))
 
-def grabcut_click(image: np.ndarray, x: float, y: float) -> np.ndarray:
-    """OpenCV's GrabCut: a disc at the click is sure foreground, the border background."""
-    seeds = np.full(image.shape[:2], cv2.GC_PR_BGD, np.uint8)
-    seeds[[0, -1], :] = cv2.GC_BGD
-    seeds[:, [0, -1]] = cv2.GC_BGD
-    seeds[disc(image.shape[:2], x, y, GRABCUT_DISC)] = cv2.GC_FGD
-    return _grabcut(image, seeds)
-
-
-def grabcut_box(image: np.ndarray, box: Box) -> np.ndarray:
-    """OpenCV's GrabCut: inside the box probable foreground, outside sure background."""
-    seeds = np.full(image.shape[:2], cv2.GC_BGD, np.uint8)
-    seeds[rectangle(image.shape[:2], box)] = cv2.GC_PR_FGD
-    return _grabcut(image, seeds)
-
-
-def _grabcut(image: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-    """Runs GrabCut from seeds; where it cannot fit its colour models, the sure foreground alone."""
-    sure = seeds == cv2.GC_FGD
-    cv2.setRNGSeed(0)
-    try:
-        cv2.grabCut(
-            np.ascontiguousarray(image[:, :, ::-1]),
-            seeds,
-            (0, 0, 1, 1),  # not looked at with seeds
-            np.zeros((1, 65)),
-            np.zeros((1, 65)),
-            GRABCUT_ROUNDS,
-            cv2.GC_INIT_WITH_MASK,
+    def box(self, boxes: Floats) -> Answer:
+        """See `Segmenter`."""
+        assert self._box is not None  # takes_boxes says so
+        return _answer(
+            np.array([[self._box(self._image, (a, b, c + 1, d + 1))] for a, b, c, d in boxes])
         )
-    except cv2.error:
-        return sure
-    return (seeds == cv2.GC_FGD) | (seeds == cv2.GC_PR_FGD)
+
+
+def _answer(masks: NDArray[np.bool_]) -> Answer:
+    """The first candidate counts, and nobody is sure of anything."""
+    return Answer(masks, np.zeros(masks.shape[:2], np.float32))
+
+
+def _discs(image: Image, points: Floats, labels: NDArray[np.integer]) -> list[Mask]:
+    """The single disc, then the other two; the first click alone matters."""
+    x, y = points[0]
+    others = [radius for radius in shapes.DISCS if radius != shapes.DISC]
+    return [shapes.disc(image.shape[:2], x, y, radius) for radius in (shapes.DISC, *others)]
+
+
+def _one(rule: Callable[[Image, Floats, NDArray[np.integer]], Mask]) -> FromClicks:
+    return lambda image, points, labels: [rule(image, points, labels)]
+
+
+QUICK = {
+    "disc": Rule(clicks=_discs, most_clicks=1),
+    "watershed": Rule(clicks=_one(seeded.watershed)),
+    "ellipse": Rule(box=lambda image, box: shapes.ellipse(image.shape[:2], box)),
+    "rectangle": Rule(box=lambda image, box: shapes.rectangle(image.shape[:2], box)),
+}
+"""Milliseconds a mask. `c1` of `disc` is the single one, `c1_best` the best of three."""
+SLOW = {
+    "random walker": Rule(clicks=_one(seeded.random_walker)),
+    "grabcut": Rule(clicks=_one(seeded.grabcut_clicks), box=seeded.grabcut_box),
+}
+"""Up to a second for each click."""
+REGIONS = "felzenszwalb"
+"""The rule for proposals and edges, see `regions`."""

@@ -1,0 +1,70 @@
+"""The images of an evaluation: of stores and of BSDS500's layout, as steps that score them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from samkit.datasets.store import StoreReader
+from samkit.errors import UsageError
+from samkit.evaluation.bsds500 import AnnotatedImage, is_layout, read_layout
+from samkit.evaluation.session import Session, some_of
+from samkit.evaluation.summaries import EDGES
+
+
+@dataclass(frozen=True)
+class Step:
+    """One image still to be scored."""
+
+    name: str
+    score: Callable[[Session], str]
+    """Scores it and says in a few words what it had. Raises ImageError and FormatError."""
+
+
+class Inputs:
+    """Everything that is scored."""
+
+    def __init__(
+        self, paths: Sequence[Path], protocols: frozenset[str], limit: int | None = None
+    ) -> None:
+        """paths: stores and folders laid out as BSDS500. limit: images of each, at most.
+
+        Raises UsageError where a protocol has no data or data no protocol.
+        """
+        layouts = [path for path in paths if is_layout(path)]
+        stores = [path for path in paths if path not in layouts]
+        if bool(layouts) != (EDGES in protocols):
+            what = f"{layouts[0]} is for that alone" if layouts else "no --data is laid out so"
+            raise UsageError(
+                f"The protocol edges goes with a folder laid out as BSDS500 (images/, "
+                f"groundTruth/), and {what}."
+            )
+        if bool(stores) != bool(protocols - {EDGES}):
+            others = ", ".join(sorted(protocols - {EDGES}))
+            what = f"{stores[0]} is one" if stores else f"{others} cannot be measured without one"
+            raise UsageError(f"Protocols other than edges go with a store, and {what}.")
+        self._readers = [StoreReader(path) for path in stores]
+        self.steps: list[Step] = []
+        for reader in self._readers:
+            for name in some_of(reader.names, limit):
+                self.steps.append(Step(name, partial(_score_pair, reader, name)))
+        for path in layouts:
+            annotated = {one.name: one for one in read_layout(path)}
+            for name in some_of(list(annotated), limit):
+                self.steps.append(Step(name, partial(_score_edges, annotated[name])))
+        if not self.steps:
+            raise UsageError(f"There is no image in {', '.join(map(str, paths))}.")
+
+    @property
+    def broken(self) -> list[str]:
+        """A sentence about every record and tar that was left out so far."""
+        return [sentence for reader in self._readers for _, sentence in reader.broken]
+
+
+def _score_pair(reader: StoreReader, name: str, session: Session) -> str:
+    masks = session.score_pair(reader[name])
+    return f"{masks} mask{'' if masks == 1 else 's'}"
+
+
+def _score_edges(annotated: AnnotatedImage, session: Session) -> str:
+    return f"F {session.score_edges(annotated):.3f}"
