@@ -15,6 +15,8 @@ from samkit.datasets.records import Record, from_mask
 from samkit.errors import FormatError, SamkitError, UsageError
 from samkit.masks import rle
 
+_LOOKED_FOR = 20
+
 
 class CocoReader(PairReader):
     """Reads a COCO instances JSON and its folder of images, in the order of the names.
@@ -24,18 +26,22 @@ class CocoReader(PairReader):
     one mask) is left out unless asked for, and then says samkit.crowd.
     """
 
-    def __init__(self, file: str | Path, images: str | Path, *, keep_crowds: bool = False) -> None:
-        """file: the JSON. images: the folder in which its file names lie.
+    def __init__(
+        self, file: str | Path, images: str | Path | None = None, *, keep_crowds: bool = False
+    ) -> None:
+        """file: the JSON. images: the folder in which its file names lie; by itself it is looked
+        for beside the JSON, in a folder images/, and where COCO's own files have it.
 
         Raises UsageError where either is missing, FormatError where the JSON is not of this kind;
         single images and annotations that are broken are named in `broken`.
         """
         super().__init__()
-        self.file, self.images = Path(file), Path(images)
+        self.file = Path(file)
         self._keep_crowds = keep_crowds
-        if not self.images.is_dir():
+        if images is not None and not Path(images).is_dir():
             raise UsageError(f"There is no folder {images}; name the one of the images.")
         value = _load(self.file)
+        self.images = _find_images(self.file, value["images"]) if images is None else Path(images)
         self._categories = _categories(value.get("categories"))
         self._images: dict[str, tuple[ImageInfo, Blob]] = {}
         self._ids: set[int] = set()
@@ -126,6 +132,24 @@ def _load(file: Path) -> Mapping[str, Any]:
     return value
 
 
+def _find_images(file: Path, images: list[Any]) -> Path:
+    """The first of the usual folders in which one of the first images lies.
+
+    annotations/instances_val2017.json has its images in val2017/ or images/val2017/.
+    """
+    beside, above, split = file.parent, file.absolute().parent.parent, file.stem.split("_")[-1]
+    usual = (beside, beside / "images", above / "images", above / split, above / "images" / split)
+    names = [name for image in images[:_LOOKED_FOR] if (name := _sound_name(image))]
+    for folder in usual:
+        if any((folder / name).is_file() for name in names):
+            return folder
+    if names:
+        raise UsageError(
+            f"The images of {file} are not beside it or in a folder images/; name their folder."
+        )
+    return beside
+
+
 def _categories(value: Any) -> dict[int, str]:
     """Names by id; what is no category is passed over, for names are a help and no need."""
     rows = [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
@@ -134,6 +158,13 @@ def _categories(value: Any) -> dict[int, str]:
         for row in rows
         if type(row.get("id")) is int and isinstance(row.get("name"), str)
     }
+
+
+def _sound_name(image: Any) -> str | None:
+    try:
+        return check_name(_file_name(image)) if isinstance(image, Mapping) else None
+    except SamkitError:
+        return None
 
 
 def _file_name(image: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ from samkit.datasets.records import from_mask
 from samkit.errors import FormatError, UsageError
 from samkit.images import MAX_PIXELS, SUFFIXES
 
-_LOSSLESS = (".png", ".tif", ".tiff", ".bmp", ".gif")
+LOSSLESS = (".png", ".tif", ".tiff", ".bmp", ".gif")
 _PILLOW_FORMATS = ("PNG", "TIFF", "BMP", "GIF")
 _MOST_MASKS = 2**16 - 1
 _RECORD_BITS = 16
@@ -50,8 +50,8 @@ class MaskFolderReader(PairReader):
             if not Path(folder).is_dir():
                 raise UsageError(f"There is no folder {folder}; check the name.")
         self._kind, self._ignore = kind, (0, *ignore)
-        self._images = _pictures(Path(images), SUFFIXES)
-        self._masks = _pictures(Path(masks), _LOSSLESS)
+        self._images = pictures_in(Path(images), SUFFIXES)
+        self._masks = pictures_in(Path(masks), LOSSLESS)
 
     def _iterate_names(self) -> Iterator[str]:
         for name in sorted(self._masks):
@@ -81,7 +81,8 @@ class MaskFolderReader(PairReader):
         return Pair(name, info, records, source)
 
 
-def _pictures(folder: Path, suffixes: frozenset[str] | tuple[str, ...]) -> dict[str, Path]:
+def pictures_in(folder: Path, suffixes: frozenset[str] | tuple[str, ...]) -> dict[str, Path]:
+    """Pictures of a folder and its subfolders, by their names without suffix."""
     found: dict[str, Path] = {}
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
