@@ -152,3 +152,12 @@ def test_help_texts_do_not_wait_for_torch(verb: str) -> None:
         f"main([{verb!r}, '--help']); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_a_missing_extra_is_named(capsys, monkeypatch) -> None:
+    def verb() -> None:
+        raise ModuleNotFoundError("No module named 'scipy.sparse'", name="scipy.sparse")
+
+    monkeypatch.setattr(command, "app", lambda *_, **__: verb())
+    assert command.main(["evaluate"]) == 2
+    assert "pip install 'samkit[train]'" in capsys.readouterr().err

@@ -83,7 +83,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(data: Path, tmp_path: Path) 
         text=True,
     )
     deadline = time.monotonic() + 120
-    while not (out / "state.pt").exists():
+    while not (out / "state.json").exists():
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)

@@ -19,6 +19,22 @@ from samkit.errors import SamkitError
 DONE, SOME_FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes: done; some inputs failed and were named; wrong usage or unusable input; Ctrl-C."""
 
+_EXTRAS = {
+    "cv2": "train",
+    "matplotlib": "train",
+    "scipy": "train",
+    "skimage": "train",
+    "tensorboard": "train",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "onnxscript": "onnx",
+    "alembic": "annotate",
+    "fastapi": "annotate",
+    "sqlalchemy": "annotate",
+    "uvicorn": "annotate",
+}
+"""Packages that only some verbs need, and the extra of ours that brings each."""
+
 _TERMINATED = 128 + signal.SIGTERM
 
 app = App(
@@ -59,6 +75,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"{_sentence(error)} See `{_help_for(words)}`.")
     except SamkitError as error:
         return _fail(str(error))
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").split(".")[0])
+        if extra is None:
+            raise
+        return _fail(f"This needs the package {error.name}: pip install 'samkit[{extra}]'.")
     except KeyboardInterrupt:
         print("samkit: Interrupted.", file=sys.stderr)
         return INTERRUPTED
