@@ -90,21 +90,23 @@ class DeadLeaves(PairReader):
         return [photo for photo in photos if photo is not None]
 
     def _photo(self, path: Path) -> NDArray[np.uint8] | None:
-        """A photograph, made smaller; the last ones are kept."""
-        if path not in self._photos:
-            if len(self._photos) >= _PHOTOS_KEPT:
-                self._photos.pop(next(iter(self._photos)), None)
-            try:
-                photo = images.read(path)
-            except ImageError as error:
-                self._note(str(path), str(error))
-                self._photos[path] = None
-                return None
-            scale = min(1.0, _PHOTO_SIDE / max(photo.shape[:2]))
-            sides = (max(1, round(side * scale)) for side in photo.shape[1::-1])
-            small = cv2.resize(photo, tuple(sides), interpolation=cv2.INTER_AREA)
-            self._photos[path] = as_pixels(small)
-        return self._photos[path]
+        """A photograph, made smaller, or None; many are kept, and threads may ask at once."""
+        if path in (kept := self._photos):
+            return kept[path]
+        if len(kept) >= _PHOTOS_KEPT:
+            self._photos = kept = {}
+        try:
+            kept[path] = photo = _made_smaller(images.read(path))
+        except ImageError as error:
+            self._note(str(path), str(error))
+            kept[path] = photo = None
+        return photo
+
+
+def _made_smaller(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    scale = min(1.0, _PHOTO_SIDE / max(photo.shape[:2]))
+    width, height = (max(1, round(side * scale)) for side in photo.shape[1::-1])
+    return as_pixels(cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA))
 
 
 def _records(painting: Painting, info: ImageInfo) -> list[Record]:

@@ -69,17 +69,21 @@ def noise(height: int, width: int, period: float, rng: np.random.Generator, roug
     period: of the coarsest octave, in pixels. rough: the weight of each octave over that of the one
     before it.
     """
-    cells = [max(2.0, period)]
+    cells = [max(2.0, period)]  # their sides in pixels, by octave
     while len(cells) < 4 and cells[-1] > 3 and rough ** len(cells) > 0.05:
         cells.append(cells[-1] / 2.4)
-    total = np.zeros((1, 1), np.float32)
-    for octave, cell in enumerate(cells):  # each is added to the one before it, made larger
-        rows, columns = int(np.ceil(height / cell)) + 1, int(np.ceil(width / cell)) + 1
-        grid = rng.random((rows, columns), dtype=np.float32)
-        grid = (grid - np.float32(0.5)) * np.float32(rough**octave)
-        total = grid + _enlarged(total, rows, columns)
+    total = _octave(height, width, cells[0], 1.0, rng)
+    for octave, cell in enumerate(cells[1:], start=1):
+        finer = _octave(height, width, cell, rough**octave, rng)
+        total = finer + _enlarged(total, finer.shape[0], finer.shape[1])
     spread = np.sqrt(sum(rough ** (2 * octave) for octave in range(len(cells))))
     return 0.5 + _enlarged(total, height, width) * np.float32(1.1 / spread)
+
+
+def _octave(height: int, width: int, cell: float, weight: float, rng: np.random.Generator) -> Field:
+    """One random value for each cell."""
+    rows, columns = int(np.ceil(height / cell)) + 1, int(np.ceil(width / cell)) + 1
+    return (rng.random((rows, columns), dtype=np.float32) - np.float32(0.5)) * np.float32(weight)
 
 
 def _enlarged(field: Field, height: int, width: int) -> Field:
