@@ -52,7 +52,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     for source in ("boxes", "more", "dsb2018", "facades"):
         write_source(folder / "train" / source, 2)
-    write_source(folder / "val" / "boxes", 1)
+    write_source(folder / "val" / "boxes", 2)
     write_edges(folder / "bsds500-test")
     return folder
 
