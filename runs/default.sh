@@ -36,6 +36,6 @@ score() {  # score NAME DATA FLAGS...: a table, RUN/NAME.json, and curves in RUN
     fi
 }
 score val "$data/val" --protocol clicks --protocol box --protocol calibration --rules
-score dsb2018 "$data/train/dsb2018" --protocol clicks --protocol box
-score facades "$data/train/facades" --protocol clicks --protocol box
-score edges "$data/bsds500-test" --protocol edges
+score dsb2018 "$data/train/dsb2018" --protocol clicks --protocol box --rules
+score facades "$data/train/facades" --protocol clicks --protocol box --rules
+score edges "$data/bsds500-test" --protocol edges --rules
