@@ -79,11 +79,11 @@ def test_masks_are_what_is_seen_large_enough_and_nested(seed: int) -> None:
     pair = reader[0]
     assert len(pair.records) <= enough
     assert all(record["area"] >= LEAST_PIXELS for record in pair.records)
-    masks = pair.masks()
-    for one in range(len(masks)):
-        for two in range(one):
-            common = (masks[one] & masks[two]).sum()
-            assert common in (0, masks[one].sum(), masks[two].sum())  # apart, or one in the other
+    flat = pair.masks().reshape(len(pair.records), -1).astype(np.float32)
+    common, areas = flat @ flat.T, flat.sum(axis=1)
+    apart = common == 0
+    inside = (common == areas) | (common == areas[:, None])
+    assert (apart | inside).all()
 
 
 def test_the_pixels_of_a_mask_are_its_objects_and_parts_make_up_their_whole() -> None:
@@ -136,11 +136,11 @@ def test_masks_end_where_the_picture_changes() -> None:
 
 
 def test_sizes_shapes_levels_and_labels_vary() -> None:
-    reader = DeadLeaves(40, SIZE)
+    reader = DeadLeaves(24, SIZE)
     records = [record for pair in reader for record in pair.records]
     own = [record["samkit"] for record in records]
     levels = [one["level"] for one in own]
-    assert all(levels.count(level) > 20 for level in LEVELS)
+    assert all(levels.count(level) > 8 for level in LEVELS)
     shapes = {one["labels"][0] for one in own}
     assert shapes >= {*_SHAPES, "stripe", "half", "ground"}
     assert len({one["labels"][1].split()[0] for one in own if len(one["labels"]) > 1}) >= 9
