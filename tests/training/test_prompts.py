@@ -83,3 +83,12 @@ def test_the_papers_rounds_are_eleven_with_two_that_bring_no_point() -> None:
         assert 1 + len(rounds) == 11 and sum(rounds) == 8 and rounds[-1] is False
         places.add(rounds.index(False))
     assert places == set(range(9))
+
+
+def test_corrective_points_never_fall_on_padding() -> None:
+    truth = torch.zeros(1, 16, 16, dtype=torch.bool)
+    logits = torch.ones(1, 16, 16)  # wrong everywhere, but only 5 x 9 cells are image
+    for seed in range(30):
+        generator = torch.Generator().manual_seed(seed)
+        points, labels = prompts.corrective_points(logits, truth, generator, shown=(5, 9))
+        assert points[0, 0] < 9 and points[0, 1] < 5 and labels.tolist() == [0]

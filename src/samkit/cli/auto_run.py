@@ -10,8 +10,9 @@ from samkit import images
 from samkit.cli.claims import Claim, Claims, State
 from samkit.cli.progress import Steps, steps, waiting
 from samkit.datasets.coco_writer import PARTS
-from samkit.datasets.formats import Writer, is_done, open_writer
+from samkit.datasets.formats import is_done, open_writer
 from samkit.datasets.labelmap import SUFFIX as LABELS
+from samkit.datasets.writing import PairWriter
 from samkit.errors import FormatError, ImageError, UsageError
 from samkit.inference.settings import AutomaticMaskSettings
 
@@ -90,7 +91,7 @@ class _Session:
         claims: Claims,
         made_with: dict[str, Any],
         generator: "SamAutomaticMaskGenerator",
-        writer: Writer,
+        writer: PairWriter,
     ) -> None:
         self._job, self._claims, self._made_with = job, claims, made_with
         self._generator, self._writer = generator, writer

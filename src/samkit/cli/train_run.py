@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+
 from samkit.cli.progress import training
 from samkit.datasets.dead_leaves import DeadLeaves
 from samkit.datasets.opening import open_dataset
@@ -37,7 +39,8 @@ class Job:
 
 
 def run(job: Job, should_stop: Callable[[], bool]) -> int:
-    """Trains; 0, or 1 where images were left out, or 130 where it was asked to stop before its end."""
+    """Trains; 0, 1 where images were left out, 130 where it was asked to stop before its end."""
+    cv2.setNumThreads(1)  # the crops' own threads are enough
     sam = starting_model(job.recipe, job.init, own_device(job.device))
     freeze(sam, job.freeze)
     world = World.join(sam.device)

@@ -7,7 +7,7 @@ they say which images are done.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -15,9 +15,10 @@ from pycocotools import mask as coco_mask
 
 from samkit.datasets.document import MAX_JSON_BYTES, ImageInfo, parse_document
 from samkit.datasets.pairs import Blob
-from samkit.datasets.payload import ImageLike
+from samkit.datasets.payload import Payload
 from samkit.datasets.records import Record
 from samkit.datasets.store import StoreWriter, is_store_json
+from samkit.datasets.writing import PairWriter
 from samkit.errors import FormatError, UsageError
 from samkit.files import atomic_write
 
@@ -27,7 +28,7 @@ CATEGORY = {"id": 1, "name": "object", "supercategory": "object"}
 _HEAD = b'{"info":{"description":"samkit"},'
 
 
-class CocoWriter:
+class CocoWriter(PairWriter):
     """Writes OUT/instances.json; use it in a `with` block, at whose end the file appears.
 
     Images are numbered from 1 in the order of their names, annotations from 1; both may change when
@@ -37,31 +38,17 @@ class CocoWriter:
 
     def __init__(self, folder: str | Path) -> None:
         """folder: OUT. Raises UsageError where an instances.json stands that is not ours."""
-        self.folder = Path(folder)
+        super().__init__(folder)
         self._parts = StoreWriter(self.folder / PARTS, copy_images=False)
         target = self.folder / FILE
         if target.exists() and not _is_ours(target):
             raise UsageError(f"{target} was not written by samkit; choose another folder.")
 
-    def __enter__(self) -> "CocoWriter":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self.close()
-
-    def write(
-        self,
-        image: ImageLike,
-        records: Iterable[Mapping[str, Any]],
-        *,
-        name: str | None = None,
-        size: tuple[int, int] | None = None,
-    ) -> Path:
-        """Keep an image's masks as a part; arguments, errors and the path as in `StoreWriter`."""
-        if not isinstance(image, str | Path | Blob):
+    def put(self, payload: Payload) -> Path:
+        """Keeps an image's masks as a part: the JSON of a store."""
+        if not isinstance(payload.image, Blob):
             raise UsageError("COCO names the files of images; give a file, not an array.")
-        return self._parts.write(image, records, name=name, size=size)
+        return self._parts.put(payload)
 
     def close(self) -> None:
         """Join all parts into instances.json. Raises FormatError for a part that is broken."""

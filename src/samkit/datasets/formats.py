@@ -1,37 +1,15 @@
 """The formats that masks are written in, by their names on the command line."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, Self
 
 from samkit.datasets.coco import CocoWriter, is_coco_done
 from samkit.datasets.document import check_name
 from samkit.datasets.labelmap import LabelMapWriter, is_labelmap_done
-from samkit.datasets.payload import ImageLike
 from samkit.datasets.png import PngWriter, is_png_done
 from samkit.datasets.store import StoreWriter, is_store_json
+from samkit.datasets.writing import PairWriter
 from samkit.errors import UsageError
-
-
-class Writer(Protocol):
-    """What all writers can do; see `StoreWriter` for the arguments."""
-
-    def write(
-        self,
-        image: ImageLike,
-        records: Iterable[Mapping[str, Any]],
-        *,
-        name: str | None = None,
-        size: tuple[int, int] | None = None,
-    ) -> Path:
-        """Write an image's masks; returns what was written."""
-
-    def close(self) -> None:
-        """Finish what all images share."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *_: Any) -> None: ...
 
 
 def _is_sa1b_done(folder: str | Path, name: str) -> bool:
@@ -47,7 +25,7 @@ _DONE: dict[str, Callable[[str | Path, str], bool]] = {
 FORMATS = tuple(_DONE)
 
 
-def open_writer(format: str, folder: str | Path, *, copy_images: bool = False) -> Writer:
+def open_writer(format: str, folder: str | Path, *, copy_images: bool = False) -> PairWriter:
     """A writer of a format into a folder.
 
     format: one of FORMATS. copy_images: whether photographs are copied beside their JSON (sa1b).
@@ -55,7 +33,7 @@ def open_writer(format: str, folder: str | Path, *, copy_images: bool = False) -
     """
     if format == "sa1b":
         return StoreWriter(folder, copy_images=copy_images)
-    writers: dict[str, Callable[[str | Path], Writer]] = {
+    writers: dict[str, Callable[[str | Path], PairWriter]] = {
         "coco": CocoWriter,
         "png": PngWriter,
         "labelmap": LabelMapWriter,

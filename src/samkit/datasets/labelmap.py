@@ -5,17 +5,16 @@ larger one; of two equally large ones, the later lies on top. Pixel value 0 is n
 the k-th record (from 1) as it was handed in. A mask that smaller ones cover wholly does not appear.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from samkit.datasets.document import check_name
-from samkit.datasets.payload import ImageLike, payload_of
+from samkit.datasets.payload import Payload
 from samkit.datasets.records import Record
+from samkit.datasets.writing import PairWriter
 from samkit.errors import FormatError, UsageError
 from samkit.files import atomic_write
 from samkit.images import MAX_PIXELS
@@ -25,40 +24,19 @@ SUFFIX = "_labels.png"
 MOST_MASKS = 2**16 - 1
 
 
-class LabelMapWriter:
-    """Writes OUT/NAME_labels.png for each image, whole or not at all."""
+class LabelMapWriter(PairWriter):
+    """Writes OUT/NAME_labels.png for each image, whole or not at all.
 
-    def __init__(self, folder: str | Path) -> None:
-        """folder: OUT, made where it is missing."""
-        self.folder = Path(folder)
+    More than 65,535 masks of an image raise UsageError.
+    """
 
-    def __enter__(self) -> "LabelMapWriter":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def write(
-        self,
-        image: ImageLike,
-        records: Iterable[Mapping[str, Any]],
-        *,
-        name: str | None = None,
-        size: tuple[int, int] | None = None,
-    ) -> Path:
-        """Write an image's masks and return the PNG; arguments and errors as in `StoreWriter`.
-
-        Raises UsageError for more than 65,535 masks.
-        """
-        payload = payload_of(image, records, name=name, size=size)
-        path = self.folder / (check_name(payload.name) + SUFFIX)
+    def put(self, payload: Payload) -> Path:
+        """The PNG of an image."""
+        path = self.folder / (payload.name + SUFFIX)
         labels = label_map(payload.records, payload.info.size)
         with atomic_write(path) as file:
             Image.fromarray(labels).save(file, format="PNG")
         return path
-
-    def close(self) -> None:
-        """Nothing is left to do; every file is whole already."""
 
 
 def label_map(records: Sequence[Record], size: tuple[int, int]) -> NDArray[np.uint16]:

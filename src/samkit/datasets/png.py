@@ -5,7 +5,7 @@ import os
 import secrets
 import shutil
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from samkit.datasets.document import check_name
-from samkit.datasets.payload import ImageLike, payload_of
+from samkit.datasets.payload import Payload
 from samkit.datasets.records import Record
+from samkit.datasets.writing import PairWriter
 from samkit.errors import SamkitError, UsageError
 from samkit.files import atomic_write
 from samkit.masks import rle
@@ -29,37 +29,17 @@ HEADER = (
 )
 
 
-class PngWriter:
+class PngWriter(PairWriter):
     """Writes OUT/NAME/0.png, 1.png, … (white on black) and OUT/NAME/metadata.csv, in given order.
 
     A folder appears whole or not at all. The id in metadata.csv is the number of the PNG; the point
-    is the first of the record's, and empty where it has none.
+    is the first of the record's, and empty where it has none. A folder of something else at
+    OUT/NAME raises UsageError.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        """folder: OUT, made where it is missing."""
-        self.folder = Path(folder)
-
-    def __enter__(self) -> "PngWriter":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def write(
-        self,
-        image: ImageLike,
-        records: Iterable[Mapping[str, Any]],
-        *,
-        name: str | None = None,
-        size: tuple[int, int] | None = None,
-    ) -> Path:
-        """Write an image's masks and return their folder; arguments and errors as in `StoreWriter`.
-
-        Raises UsageError where OUT/NAME is a folder of something else.
-        """
-        payload = payload_of(image, records, name=name, size=size)
-        target = self.folder / check_name(payload.name)
+    def put(self, payload: Payload) -> Path:
+        """The folder of an image's masks."""
+        target = self.folder / payload.name
         with _whole_folder(target) as folder:
             for number, record in enumerate(payload.records):
                 write_mask(folder / f"{number}.png", rle.decode(record["segmentation"]))
@@ -67,9 +47,6 @@ class PngWriter:
             with atomic_write(folder / METADATA, "w") as file:
                 file.write("\n".join([HEADER, *rows]) + "\n")
         return target
-
-    def close(self) -> None:
-        """Nothing is left to do; every folder is whole already."""
 
 
 def is_png_done(folder: str | Path, name: str) -> bool:

@@ -9,13 +9,13 @@ Shards are written one after the other; each counts once it stands in the manife
 
 import contextlib
 import tarfile
-from collections.abc import Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
-from samkit.datasets.document import check_name, document_bytes, parse_json
-from samkit.datasets.payload import ImageLike, payload_of
+from samkit.datasets.document import document_bytes, parse_json
+from samkit.datasets.payload import Payload
+from samkit.datasets.writing import PairWriter
 from samkit.errors import FormatError, SamkitError, UsageError
 from samkit.files import atomic_write, sha256_of, write_json
 
@@ -24,7 +24,7 @@ _FORMAT = "samkit shards"
 _KEYS = {"file": str, "sha256": str, "bytes": int, "pairs": int, "records": int}
 
 
-class ShardWriter:
+class ShardWriter(PairWriter):
     """Writes pairs into tar shards of a folder; use it in a `with` block.
 
     Names must come in ascending order. A folder with a manifest is continued after its last pair:
@@ -37,14 +37,11 @@ class ShardWriter:
 
         Raises FormatError for a broken manifest in the folder.
         """
-        self.folder = Path(folder)
+        super().__init__(folder)
         self._limit = shard_bytes
         self._shards = read_manifest(self.folder) if (self.folder / MANIFEST).exists() else []
         self._last = self._shards[-1]["last"] if self._shards else None
         self._open: _OpenShard | None = None
-
-    def __enter__(self) -> "ShardWriter":
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
@@ -57,21 +54,12 @@ class ShardWriter:
         """Whether the folder is past this name."""
         return self._last is not None and name <= self._last
 
-    def write(
-        self,
-        image: ImageLike,
-        records: Iterable[Mapping[str, Any]],
-        *,
-        name: str | None = None,
-        size: tuple[int, int] | None = None,
-        image_id: int | None = None,
-    ) -> None:
-        """Add a pair; arguments and errors as in `StoreWriter.write`.
+    def put(self, payload: Payload) -> Path:
+        """Adds a pair and returns the path of its shard, which appears when it is full.
 
         Raises UsageError for a name that is not behind the last one.
         """
-        payload = payload_of(image, records, name=name, size=size, image_id=image_id).beside()
-        check_name(payload.name)
+        payload = payload.beside()
         if self.is_done(payload.name):
             raise UsageError(
                 f"{payload.name} comes after {self._last}, but shards are sorted; sort the names."
@@ -83,8 +71,10 @@ class ShardWriter:
         self._open.add(payload.name + ".json", document_bytes(payload.info, payload.records))
         self._open.count(payload.name, len(payload.records))
         self._last = payload.name
+        path = self._open.path
         if self._open.bytes >= self._limit:
             self._finish_shard()
+        return path
 
     def close(self) -> None:
         """Finish the last shard and the manifest."""

@@ -5,21 +5,20 @@ reader.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from samkit.datasets.document import (
     MAX_JSON_BYTES,
-    check_name,
     document_bytes,
     parse_document,
     starts_like_document,
 )
 from samkit.datasets.pairs import Blob, Pair, PairReader
-from samkit.datasets.payload import ImageLike, Payload, payload_of
+from samkit.datasets.payload import Payload
 from samkit.datasets.shards import MANIFEST, read_manifest
 from samkit.datasets.tars import list_tar
+from samkit.datasets.writing import PairWriter
 from samkit.errors import FormatError, UsageError
 from samkit.files import atomic_write
 from samkit.images import SUFFIXES
@@ -95,7 +94,7 @@ class StoreReader(PairReader):
         return Pair(name, document.image, document.records, (named or candidates)[0])
 
 
-class StoreWriter:
+class StoreWriter(PairWriter):
     """Writes pairs into a folder, each file whole or not at all."""
 
     def __init__(self, folder: str | Path, *, copy_images: bool = True) -> None:
@@ -103,37 +102,17 @@ class StoreWriter:
         its JSON, byte for byte, or stays where it is; an image that comes as an array is written in
         any case.
         """
-        self.folder = Path(folder)
+        super().__init__(folder)
         self._copy = copy_images
         self._sources: dict[str, str] = {}
 
-    def __enter__(self) -> "StoreWriter":
-        return self
+    def put(self, payload: Payload) -> Path:
+        """Writes a pair and returns the path of its JSON, which appears last.
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def write(
-        self,
-        image: ImageLike,
-        records: Iterable[Mapping[str, Any]],
-        *,
-        name: str | None = None,
-        size: tuple[int, int] | None = None,
-        image_id: int | None = None,
-    ) -> Path:
-        """Write a pair and return the path of its JSON, which appears last.
-
-        image: a photograph's file, or (H, W, 3) uint8 pixels, which become a PNG.
-        records: records, or masks as the automatic generator returns them (they get ids).
-        name: relative path without suffix; by itself the stem of the file's name.
-        size: (H, W) of the upright image, for a file; found out where it is not given.
-        image_id: by itself made of the name.
-        Raises FormatError for a record that breaks the format, UsageError for a name that cannot be
-        one, that two images share, or where another tool's JSON or another image stands.
+        Raises UsageError for a name that two images share, and where another tool's JSON or another
+        image stands.
         """
-        payload = payload_of(image, records, name=name, size=size, image_id=image_id)
-        path = self.folder / (check_name(payload.name) + ".json")
+        path = self.folder / (payload.name + ".json")
         self._claim(payload, path)
         if self._copy or not isinstance(payload.image, Blob):
             payload = payload.beside()
@@ -141,9 +120,6 @@ class StoreWriter:
         with atomic_write(path) as file:
             file.write(document_bytes(payload.info, payload.records))
         return path
-
-    def close(self) -> None:
-        """Nothing is left to do; every pair is whole already."""
 
     def _claim(self, payload: Payload, path: Path) -> None:
         source = str(payload.image) if isinstance(payload.image, Blob) else f"array {payload.name}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from samkit.datasets.pairs import PairReader
+from samkit.datasets.pairs import Blob, PairReader
 from samkit.datasets.records import Record
 from samkit.errors import SamkitError, UsageError
 
@@ -93,7 +93,8 @@ class Photographs:
                 self.broken[key] = str(error)
             return None
         with self._lock:
-            if photo.image.nbytes <= self._room and place not in self._cache:
+            from_file = isinstance(pair.source, Blob)  # synthetic scenes are never seen twice
+            if from_file and photo.image.nbytes <= self._room and place not in self._cache:
                 self._room -= photo.image.nbytes
                 self._cache[place] = photo
         return photo

@@ -42,7 +42,11 @@ def noisy_box(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def corrective_points(
-    logits: Tensor, masks: Tensor, generator: torch.Generator, inside: bool = False
+    logits: Tensor,
+    masks: Tensor,
+    generator: torch.Generator,
+    inside: bool = False,
+    shown: tuple[int, int] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """One point a mask, drawn from where the prediction is wrong (SAM, appendix A).
 
@@ -54,6 +58,8 @@ def corrective_points(
     """
     b, _, width = masks.shape
     error = ((logits > 0) != masks).float()
+    if shown is not None:
+        error[:, shown[0] :], error[:, :, shown[1] :] = 0, 0
     weights = error * F.avg_pool2d(error[:, None], 5, 1, 2)[:, 0] ** 2 if inside else error
     perfect = error.flatten(1).sum(1) == 0
     weights[perfect] = 1e-6 + masks[perfect].float()

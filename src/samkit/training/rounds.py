@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from samkit.datasets.augment import Crop
 from samkit.modeling import Sam
 
 
@@ -34,6 +35,12 @@ class CropPlace:
     def low_res(self) -> tuple[int, int]:
         """Height and width of the low-res logits."""
         return 4 * self.h, 4 * self.w
+
+    def shown(self, crop: Crop) -> tuple[int, int]:
+        """Rows and columns of the low-res logits that show image rather than padding."""
+        size = crop.image.shape[0]
+        rows, cols = crop.filled or crop.image.shape[:2]
+        return -(-rows * self.low_res[0] // size), -(-cols * self.low_res[1] // size)
 
     @property
     def corner(self) -> tuple[float, float]:

@@ -111,6 +111,7 @@ class PromptableStep:
                         target[:, 0] > 0.5,
                         generator,
                         inside=recipe.errors == "inside",
+                        shown=place.shown(crop),
                     ),
                     crop.image.shape[0] / place.low_res[1],
                 )
