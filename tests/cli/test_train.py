@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from samkit import checkpoints
 from samkit.cli.main import main
@@ -94,3 +96,17 @@ def test_sigterm_saves_and_the_same_command_goes_on(data: Path, tmp_path: Path) 
     with open(out / "log.csv", newline="") as file:
         steps = [int(row["step"]) for row in csv.DictReader(file)]
     assert steps == list(range(1, reached + 2))
+
+
+def test_a_pretrained_encoder_is_a_start(data: Path, tmp_path: Path, capsys) -> None:
+    first, second = tmp_path / "mae", tmp_path / "run"
+    assert main(["pretrain", str(data), "-o", str(first), "--recipe", "debug"]) == 0
+    words = ["train", str(data), "-o", str(second), "--recipe", "debug", "--lr", "0"]
+    assert main([*words, "--init", str(first / "model.safetensors"), "--no-tensorboard"]) == 0
+    stem = "image_encoder.trunk.stem.conv.weight"
+    trained = load_file(second / "model.safetensors")[stem]
+    pretrained = load_file(first / "model.safetensors")
+    (mine,) = [
+        value for name, value in pretrained.items() if name.endswith("trunk.stem.conv.weight")
+    ]
+    assert torch.allclose(trained.float(), mine.float())
