@@ -1,0 +1,38 @@
+"""Photographs as the page sees them: upright, decoded and encoded again, without metadata."""
+
+import threading
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image as Pillow
+
+from samkit import images
+from samkit.errors import ImageError
+
+QUALITY = 92
+"""Of JPEG; photographs that are PNG stay PNG, without loss."""
+
+_at_once = threading.BoundedSemaphore(2)  # a photograph of 50 megapixels takes 150 MB
+
+
+def encode(
+    path: Path, size: tuple[int, int], kind: str, longest: int | None = None
+) -> tuple[bytes, str]:
+    """The bytes of a picture and its media type.
+
+    size: the (H, W) it must have. kind: Pillow's name of the file's format. longest: the longer
+    side in pixels to shrink it to; as it is where None. Raises ImageError.
+    """
+    with _at_once:
+        pixels = images.read(path)
+        if pixels.shape[:2] != size:
+            raise ImageError(f"{path.name} has another size than before; start again.")
+        picture = Pillow.fromarray(pixels)
+        if longest is not None and longest < max(size):
+            picture.thumbnail((longest, longest), Pillow.Resampling.LANCZOS)
+        file = BytesIO()
+        if kind == "PNG":
+            picture.save(file, format="PNG", compress_level=1)
+            return file.getvalue(), "image/png"
+        picture.save(file, format="JPEG", quality=QUALITY, subsampling=0)
+        return file.getvalue(), "image/jpeg"

@@ -1,0 +1,126 @@
+"""The queue: who works on which image just now, and which comes next.
+
+A lease is held on one image for a while and renewed by whoever works on it. It keeps the queue from
+handing the image to somebody else, no more: what is saved without one is judged by its version.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, delete, exists, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from samkit.annotate.access import Person
+from samkit.annotate.database import Database
+from samkit.annotate.refusals import NotFound
+from samkit.annotate.states import OPEN
+from samkit.annotate.tables import Image, Lease, new_id
+
+LEASE_SECONDS = 180.0
+"""How long a lease lasts without being renewed."""
+
+_TRIES = 20  # two servers on one PostgreSQL may want the same image at the same moment
+
+
+@dataclass(frozen=True)
+class Taken:
+    """An image that now is somebody's."""
+
+    image_id: str
+    lease_id: str
+
+
+class Queue:
+    """Hands out images, each to one at a time."""
+
+    def __init__(
+        self,
+        database: Database,
+        seconds: float = LEASE_SECONDS,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """seconds: how long a lease lasts. clock: seconds since 1970."""
+        self._database = database
+        self._clock = clock
+        self.seconds = seconds
+
+    def next(self, person: Person, after: str | None = None) -> Taken | None:
+        """Lease the next image that is open and nobody's, or None where there is none.
+
+        after: an image's id; the search begins behind it, and goes on from the start at the end.
+        Raises NotFound for an `after` that is not there.
+        """
+        for _ in range(_TRIES):
+            try:
+                with self._database.write() as session:
+                    return self._take(session, person, after)
+            except IntegrityError:  # another server was quicker
+                continue
+        return None
+
+    def renew(self, lease_id: str, person: Person) -> float:
+        """Hold an image for longer; returns the seconds. Raises NotFound where it ran out."""
+        now = self._clock()
+        with self._database.write() as session:
+            query = (
+                update(Lease)
+                .where(Lease.id == lease_id, Lease.user_id == person.id, Lease.expires > now)
+                .values(expires=now + self.seconds)
+                .returning(Lease.id)
+            )
+            if session.scalar(query) is None:
+                raise NotFound("The lease has run out; ask for the next image.")
+        return self.seconds
+
+    def release(self, lease_id: str, person: Person) -> None:
+        """Give an image back; nothing happens where the lease has run out already."""
+        with self._database.write() as session:
+            session.execute(delete(Lease).where(Lease.id == lease_id, Lease.user_id == person.id))
+
+    def _take(self, session: Session, person: Person, after: str | None) -> Taken | None:
+        now = self._clock()
+        free = ~exists().where(Lease.image_id == Image.id, Lease.expires > now)
+        start = _position(session, after)
+        image_id = _first(session, free, Image.position > start)
+        if image_id is None and start >= 0:
+            image_id = _first(session, free, Image.position < start)
+        if image_id is None:
+            return None
+        session.execute(delete(Lease).where(Lease.image_id == image_id, Lease.expires <= now))
+        lease = Lease(image_id=image_id, id=new_id(), user_id=person.id, expires=now + self.seconds)
+        session.add(lease)
+        session.flush()
+        return Taken(image_id, lease.id)
+
+
+def upcoming(session: Session, after: str, count: int) -> list[str]:
+    """The images that will be asked for next, for what is made ahead."""
+    query = (
+        select(Image.id)
+        .where(Image.state.in_(OPEN), Image.position > _position(session, after))
+        .order_by(Image.position)
+        .limit(count)
+    )
+    return list(session.scalars(query))
+
+
+def _position(session: Session, image_id: str | None) -> int:
+    if image_id is None:
+        return -1
+    position = session.scalar(select(Image.position).where(Image.id == image_id))
+    if position is None:
+        raise NotFound(f"There is no image {image_id}.")
+    return position
+
+
+def _first(session: Session, *conditions: ColumnElement[bool]) -> str | None:
+    query = (
+        select(Image.id)
+        .where(Image.state.in_(OPEN), *conditions)
+        .order_by(Image.position)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    return session.scalar(query)

@@ -1,0 +1,38 @@
+"""The queue and its leases."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+
+from samkit.annotate import schemas
+from samkit.annotate.ahead import prepare_next
+from samkit.annotate.services import AnId, Here, Me
+
+router = APIRouter(prefix="/api", tags=["queue"])
+
+
+@router.post("/queue/next", response_model=None)
+def next_image(here: Here, me: Me, sent: schemas.After) -> Response:
+    """The next image on which nobody works, leased for a while; 204 where there is none."""
+    taken = here.queue.next(me, sent.after)
+    if taken is None:
+        return Response(status_code=204)
+    prepare_next(here, taken.image_id)
+    lease = {"id": taken.lease_id, "expires_in": here.queue.seconds}
+    return JSONResponse({"image": taken.image_id, "lease": lease})
+
+
+@router.post("/leases/{lease_id}/renew")
+def renew(here: Here, me: Me, lease_id: AnId, sent: schemas.Empty | None = None) -> dict[str, Any]:
+    """Keep an image for longer."""
+    return {"id": lease_id, "expires_in": here.queue.renew(lease_id, me)}
+
+
+@router.post("/leases/{lease_id}/release")
+def release(
+    here: Here, me: Me, lease_id: AnId, sent: schemas.Empty | None = None
+) -> dict[str, Any]:
+    """Give an image back."""
+    here.queue.release(lease_id, me)
+    return {"id": lease_id}

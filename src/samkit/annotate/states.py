@@ -1,0 +1,104 @@
+"""The states of an image, and who may bring it from one to the next.
+
+    unlabelled ──first mask──▶ in_progress ──submit──▶ submitted ──review──▶ accepted | rejected
+         └──────────── skip ───────┴──▶ skipped
+
+A change to a mask brings a rejected or skipped image back to in_progress, and a submitted one stays
+submitted. An accepted image is closed to annotators; a reviewer's change opens it again. Asking
+for the state that an image has already changes nothing, so that a request may be sent twice.
+"""
+
+import time
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from samkit.annotate.access import Person
+from samkit.annotate.refusals import Forbidden, NotAllowedNow
+from samkit.annotate.tables import Image, Transition
+
+STATES = ("unlabelled", "in_progress", "submitted", "accepted", "rejected", "skipped")
+"""All states, in the order in which people see them."""
+
+OPEN = ("unlabelled", "in_progress", "rejected")
+"""Images on which there is something to do for an annotator."""
+
+_FROM = {
+    "submitted": (*OPEN, "skipped"),
+    "skipped": OPEN,
+    "accepted": ("submitted",),
+    "rejected": ("submitted", "accepted"),
+}
+
+
+def closed_to(image: Image, person: Person) -> bool:
+    """Whether the masks of an image are no longer a person's to change."""
+    return image.state == "accepted" and not person.may("reviewer")
+
+
+def note_change(session: Session, image: Image, person: Person) -> None:
+    """What an accepted operation does to its image."""
+    image.version += 1
+    if image.state not in ("in_progress", "submitted"):
+        _enter(session, image, "in_progress", person, "", 0.0)
+
+
+def bring_to(
+    session: Session, image: Image, state: str, person: Person, note: str = "", seconds: float = 0.0
+) -> None:
+    """Submit, skip, accept or reject an image whose row is locked.
+
+    note: the reason of a skip, the comment of a review. seconds: active ones on the image.
+    Raises Forbidden for a role, NotAllowedNow for a state from which there is no way.
+    """
+    if state in ("accepted", "rejected") and not person.may("reviewer"):
+        raise Forbidden(f"{person.name} is an annotator; only a reviewer accepts or rejects.")
+    if image.state == state:
+        return
+    if image.state not in _FROM[state]:
+        raise NotAllowedNow(f"The image is {image.state} and cannot become {state}.")
+    image.version += 1
+    _enter(session, image, state, person, note, seconds)
+
+
+def review_of(session: Session, image_id: str) -> dict[str, Any] | None:
+    """The last word of a reviewer: {decision, comment, by, at}."""
+    query = (
+        select(Transition)
+        .where(
+            Transition.image_id == image_id,
+            Transition.after.in_(("accepted", "rejected")),
+        )
+        .order_by(Transition.number.desc())
+        .limit(1)
+    )
+    last = session.scalar(query)
+    if last is None:
+        return None
+    decision = "accept" if last.after == "accepted" else "reject"
+    return {"decision": decision, "comment": last.note, "by": last.editor, "at": last.at}
+
+
+def counts(session: Session) -> dict[str, int]:
+    """How many images there are in each state."""
+    query = select(Image.state, func.count()).group_by(Image.state)
+    found: dict[str, int] = {state: count for state, count in session.execute(query)}
+    return {state: found.get(state, 0) for state in STATES}
+
+
+def _enter(
+    session: Session, image: Image, state: str, person: Person, note: str, seconds: float
+) -> None:
+    session.add(
+        Transition(
+            image_id=image.id,
+            before=image.state,
+            after=state,
+            note=note,
+            seconds=seconds,
+            editor=person.name,
+            at=time.time(),
+        )
+    )
+    image.state = state
