@@ -51,7 +51,7 @@ export class Upscaler {
     private readonly low: number,
     imgSize: number,
     inputSize: Size,
-    private readonly size: Size,
+    size: Size,
   ) {
     this.rows = axis(low, imgSize, inputSize.height, size.height);
     this.columns = axis(low, imgSize, inputSize.width, size.width);

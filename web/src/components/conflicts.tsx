@@ -1,0 +1,109 @@
+import { useEffect, useRef } from "preact/hooks";
+import { ACTIVE } from "../colours";
+import { paint } from "../canvas/tint";
+import { setObjects } from "../editor";
+import type { Entry } from "../journal";
+import { decode, type Rle } from "../masks/rle";
+import { objectOf } from "../objects";
+import { picture } from "../scene";
+import { dialog, draft, image, objects, saver } from "../state";
+import type { Instance } from "../types";
+
+const SIDE = 320;
+
+/** A version of an object on its part of the image. */
+function Version({ rle, around }: { rle: Rle; around: Rle }) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  useEffect(() => {
+    const [mask, other] = [decode(rle), decode(around)];
+    const x = Math.min(mask.x, other.x);
+    const y = Math.min(mask.y, other.y);
+    const w = Math.max(mask.x + mask.w, other.x + other.w) - x;
+    const h = Math.max(mask.y + mask.h, other.y + other.h) - y;
+    const element = canvas.current!;
+    element.width = Math.max(1, w);
+    element.height = Math.max(1, h);
+    const context = element.getContext("2d")!;
+    if (picture.bitmap) context.drawImage(picture.bitmap, x, y, w, h, 0, 0, w, h);
+    const layer = new OffscreenCanvas(element.width, element.height);
+    const data = new ImageData(element.width, element.height);
+    const rim = Math.max(1, Math.round(Math.max(w, h) / SIDE));
+    paint(new Uint32Array(data.data.buffer), { x, y, w: element.width, h: element.height }, mask, {
+      colour: ACTIVE, rim, striped: false,
+    });
+    layer.getContext("2d")!.putImageData(data, 0, 0);
+    context.drawImage(layer, 0, 0);
+  }, [rle.counts]);
+  return <canvas ref={canvas} class="version" />;
+}
+
+const told = (instance: Instance | null | undefined): string =>
+  instance ? instance.labels.join(", ") || "no label" : "deleted";
+
+function settle(entry: Entry, instead: Entry | null, shown: Instance | null): void {
+  void saver.value?.settle(entry, instead);
+  if (entry.image !== image.value?.id) return;
+  const others = objects.value.filter(({ instance }) => instance.id !== entry.instance);
+  if (draft.value?.id === entry.instance) draft.value = null;
+  setObjects(shown ? [...others, objectOf(shown)] : others);
+}
+
+function Conflict({ entry }: { entry: Entry }) {
+  const { value, current, seq: _seq, current: _current, reason, ...rest } = entry;
+  const again = (): Entry => ({ ...rest, ...(value && { value }), op: crypto.randomUUID(), state: "waiting" });
+  const mine = () => {
+    const version = current?.version ?? 0;
+    settle(entry, { ...again(), base: version }, value ? { ...value, id: entry.instance, version } : null);
+  };
+  const both = () => {
+    settle(entry, { ...again(), instance: crypto.randomUUID(), base: 0 }, current ?? null);
+    dialog.value = null;
+  };
+  const theirs = () => settle(entry, null, current ?? null);
+  const here = value && entry.image === image.value?.id;
+  if (entry.state === "refused") {
+    return (
+      <article class="conflict">
+        <p>The server refused this change: {reason}</p>
+        <div class="buttons">
+          <button type="button" onClick={() => void saver.value?.settle(entry, again())}>Try again</button>
+          <button type="button" onClick={() => void saver.value?.settle(entry, null)}>Drop it</button>
+        </div>
+      </article>
+    );
+  }
+  return (
+    <article class="conflict">
+      <div class="sides">
+        <figure>
+          {here && <Version rle={value.rle} around={current?.rle ?? value.rle} />}
+          <figcaption>yours: {entry.kind === "delete" ? "deleted" : value?.labels.join(", ") || "no label"}</figcaption>
+        </figure>
+        <figure>
+          {here && current && <Version rle={current.rle} around={value.rle} />}
+          <figcaption>
+            {current?.editor ?? "theirs"}: {told(current)}
+          </figcaption>
+        </figure>
+      </div>
+      {!here && <p class="hint">Open its image to see the masks.</p>}
+      <div class="buttons">
+        <button type="button" data-testid="keep-mine" onClick={mine}>Keep mine</button>
+        <button type="button" data-testid="keep-theirs" onClick={theirs}>Keep theirs</button>
+        {entry.kind === "put" && <button type="button" data-testid="keep-both" onClick={both}>Keep both</button>}
+      </div>
+    </article>
+  );
+}
+
+export function Conflicts() {
+  const entries = saver.value?.unsettled.value ?? [];
+  return (
+    <div class="conflicts">
+      {entries.map((entry) => (
+        <Conflict key={entry.op} entry={entry} />
+      ))}
+      {!entries.length && <p>Nothing is left to settle.</p>}
+    </div>
+  );
+}

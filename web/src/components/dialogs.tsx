@@ -1,0 +1,92 @@
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { ACTIONS, nameOf, rebound, store, usual, type Action } from "../keys";
+import { setToken, tokenIn } from "../token";
+import { bindings, dialog, saver } from "../state";
+import { Conflicts } from "./conflicts";
+
+function Dialog({ title, children }: { title: string; children: ComponentChildren }) {
+  const element = useRef<HTMLDialogElement>(null);
+  useEffect(() => element.current?.showModal(), []);
+  return (
+    <dialog ref={element} aria-labelledby="dialog-title" onClose={() => (dialog.value = null)}>
+      <header>
+        <h1 id="dialog-title">{title}</h1>
+        <button type="button" onClick={() => element.current?.close()}>Close</button>
+      </header>
+      {children}
+    </dialog>
+  );
+}
+
+function choose(next: ReturnType<typeof usual>): void {
+  bindings.value = next;
+  store(localStorage, next);
+}
+
+function Help() {
+  const [asking, setAsking] = useState<Action | null>(null);
+  const take = (event: KeyboardEvent) => {
+    if (!asking || ["Shift", "Control", "Alt", "Meta"].includes(event.key)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    choose(rebound(bindings.value, asking, nameOf(event)));
+    setAsking(null);
+  };
+  return (
+    <div class="help" onKeyDown={take}>
+      <p>
+        Hover to see a mask; left click takes it, right or Shift-click takes away; drag with the box
+        tool. Ctrl-click an object to change it. Alt turns the brush into the eraser and back. Space
+        and drag, or the middle button, moves the image; the wheel zooms; 1–9 give labels. Choose a
+        key to change it.
+      </p>
+      <div class="keys">
+        {(Object.keys(ACTIONS) as Action[]).map((action) => (
+          <div key={action}>
+            <span>{ACTIONS[action][0]}</span>
+            <button type="button" class="key" aria-label={`Keys of: ${ACTIONS[action][0]}`} onClick={() => setAsking(action)}>
+              {asking === action ? (
+                "press a key"
+              ) : (
+                bindings.value[action].map((key) => <kbd key={key}>{key}</kbd>)
+              )}
+            </button>
+          </div>
+        ))}
+      </div>
+      <button type="button" onClick={() => choose(usual())}>Usual keys</button>
+    </div>
+  );
+}
+
+function Token() {
+  const [text, setText] = useState("");
+  return (
+    <form
+      class="token"
+      onSubmit={(event) => {
+        event.preventDefault();
+        const found = tokenIn(text) || text.trim();
+        if (found) setToken(found);
+        void saver.value?.flush();
+        dialog.value = null;
+      }}
+    >
+      <p>{saver.value?.trouble.value || "The server cannot be reached."}</p>
+      <p>
+        What you made is kept on this computer and will be sent. If samkit annotate was started
+        again, open the address that it printed, or paste it here.
+      </p>
+      <input aria-label="The address that samkit annotate printed" placeholder="http://127.0.0.1:…/#token=…" value={text} onInput={(event) => setText(event.currentTarget.value)} />
+      <button type="submit" class="primary">Try again</button>
+    </form>
+  );
+}
+
+export function Dialogs() {
+  if (dialog.value === "help") return <Dialog title="Keys"><Help /></Dialog>;
+  if (dialog.value === "token") return <Dialog title="Not connected"><Token /></Dialog>;
+  if (dialog.value === "conflict") return <Dialog title="Changes to settle"><Conflicts /></Dialog>;
+  return null;
+}

@@ -1,0 +1,125 @@
+import { useSignalEffect } from "@preact/signals";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { threads } from "../decoder/client";
+import { hooks } from "../hooks";
+import { attach } from "../input";
+import { stage } from "../scene";
+import {
+  allHidden, busy, contrast, draft, draftChanges, frame, hover, image, message, opacity, tool,
+} from "../state";
+import { chooseAt } from "../editor";
+
+const percent = (value: number): string => `${Math.round(100 * Math.min(1, Math.max(0, value)))}%`;
+
+/** What one prompt may have meant, best first. */
+function Candidates() {
+  draftChanges.value;
+  const current = draft.value;
+  if (!current || current.state.mask || current.state.candidates.length < 2) return null;
+  return (
+    <div class="candidates" role="group" aria-label="Candidates">
+      {current.state.candidates.map(({ iou }, i) => (
+        <button
+          type="button"
+          key={i}
+          data-testid="candidate"
+          aria-pressed={i === current.state.chosen}
+          title="Tab goes on to the next"
+          onClick={() => chooseAt(i)}
+        >
+          <span class="bar" aria-hidden="true">
+            <meter min={0} max={1} value={Math.min(1, Math.max(0, iou))} />
+          </span>
+          {percent(iou)}
+        </button>
+      ))}
+    </div>
+  );
+}
+
+function Status() {
+  draftChanges.value;
+  const [zoom, setZoom] = useState(100);
+  useEffect(() => {
+    stage.onView = () => setZoom(Math.round(stage.view.scale * 100));
+    return () => void (stage.onView = null);
+  }, []);
+  const current = draft.value;
+  const shown = current?.candidate ?? (current && !current.empty ? null : hover.value);
+  const opened = image.value;
+  const encoded = frame.value;
+  const closeUp = encoded && opened && encoded.crop.w * encoded.crop.h < opened.width * opened.height;
+  const single = threads() === 1;
+  return (
+    <div class="status">
+      <span class="chip" title="How good the model thinks the mask is">
+        IoU <b data-testid="hover-score">{shown ? shown.iou.toFixed(2) : "–"}</b>
+      </span>
+      {encoded ? (
+        <span class="chip good" data-testid="ready">
+          {closeUp ? "close-up" : "ready"}
+        </span>
+      ) : (
+        <span class="chip wait" role="status">encoding …</span>
+      )}
+      {busy.value && <span class="chip wait">…</span>}
+      {single && (
+        <span class="chip warn" data-testid="one-thread" title="This browser gives the page a single thread; masks come slower.">
+          one thread
+        </span>
+      )}
+      <span class="grow" />
+      {opened && <span class="muted">{opened.width} × {opened.height}</span>}
+      <span class="muted">{zoom}%</span>
+    </div>
+  );
+}
+
+export function StageView() {
+  const layers = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    const element = layers.current!;
+    const unmount = stage.mount(element);
+    const detach = attach(element);
+    hooks.threads = threads();
+    hooks.toWindow = (x, y) => {
+      const box = element.getBoundingClientRect();
+      const at = stage.view.toScreen({ x, y });
+      return { x: at.x + box.left, y: at.y + box.top };
+    };
+    hooks.toImage = (x, y) => {
+      const box = element.getBoundingClientRect();
+      return stage.view.toImage(x - box.left, y - box.top);
+    };
+    return () => {
+      detach();
+      unmount();
+    };
+  }, []);
+  useSignalEffect(() => {
+    const masks = stage.canvas("masks");
+    const picture = stage.canvas("image");
+    if (masks) masks.style.opacity = allHidden.value ? "0" : `${opacity.value}`;
+    if (picture) picture.style.filter = contrast.value === 1 ? "" : `contrast(${contrast.value})`;
+  });
+  const said = message.value;
+  return (
+    <main class="stage">
+      <div
+        ref={layers}
+        class={`layers tool-is-${tool.value}`}
+        data-testid="canvas"
+        tabIndex={0}
+        role="application"
+        aria-label="The image. Arrow keys move the cursor, F uses the tool there, question mark lists all keys."
+      />
+      <Candidates />
+      {said && (
+        <div class={said.bad ? "toast bad" : "toast"} role={said.bad ? "alert" : "status"}>
+          {said.text}
+        </div>
+      )}
+      <Status />
+    </main>
+  );
+}

@@ -1,0 +1,84 @@
+import { act } from "../input";
+import { ACTIONS, type Action } from "../keys";
+import { bindings, brushSize, draft, draftChanges, tool, type ToolName } from "../state";
+import { Icon, type IconName } from "./icons";
+
+const TOOLS: readonly ToolName[] = ["point", "box", "scribble", "brush", "eraser", "polygon"];
+
+export const keyOf = (action: Action): string => bindings.value[action][0] ?? "";
+
+interface Props {
+  action: Action;
+  icon: IconName;
+  testid?: string;
+  pressed?: boolean;
+  disabled?: boolean;
+}
+
+export function ActionButton({ action, icon, testid, pressed, disabled }: Props) {
+  const what = `${ACTIONS[action][0]} (${keyOf(action)})`;
+  return (
+    <button
+      type="button"
+      class="tool"
+      data-testid={testid}
+      aria-pressed={pressed}
+      aria-label={what}
+      title={what}
+      disabled={disabled ?? false}
+      onClick={() => act(action)}
+    >
+      <Icon name={icon} />
+      <kbd>{keyOf(action).replace("Ctrl+", "^").replace("Shift+", "⇧").replace("Enter", "↵").replace("Escape", "Esc").toUpperCase()}</kbd>
+    </button>
+  );
+}
+
+export function Toolbar() {
+  draftChanges.value; // the history has no signals of its own
+  const current = draft.value;
+  const painting = tool.value === "brush" || tool.value === "eraser";
+  return (
+    <nav class="toolbar" aria-label="Tools">
+      <div class="group" role="group" aria-label="Tools">
+        {TOOLS.map((name) => (
+          <ActionButton
+            key={name}
+            action={name}
+            icon={name}
+            testid={`tool-${name}`}
+            pressed={tool.value === name}
+          />
+        ))}
+      </div>
+      <label class={`brush-size ${painting ? "" : "faint"}`} title="Size of the brush ([ and ])">
+        <input
+          type="number"
+          min="1"
+          max="500"
+          aria-label="Size of the brush in pixels"
+          data-testid="brush-size"
+          value={brushSize.value}
+          onChange={(event) => {
+            const size = Math.round(Number(event.currentTarget.value));
+            brushSize.value = Math.min(500, Math.max(1, size || 1));
+          }}
+        />
+        <span>px</span>
+      </label>
+      <div class="group" role="group" aria-label="Changes">
+        <ActionButton action="undo" icon="undo" testid="undo" disabled={!current?.history.canUndo} />
+        <ActionButton action="redo" icon="redo" testid="redo" disabled={!current?.history.canRedo} />
+      </div>
+      <div class="group" role="group" aria-label="Object">
+        <ActionButton action="commit" icon="commit" testid="commit" disabled={!current} />
+        <ActionButton action="cancel" icon="cancel" testid="cancel" disabled={!current} />
+        <ActionButton action="remove" icon="bin" testid="remove" disabled={!current} />
+      </div>
+      <div class="group last" role="group" aria-label="View">
+        <ActionButton action="fit" icon="fit" testid="fit" />
+        <ActionButton action="help" icon="help" testid="help" />
+      </div>
+    </nav>
+  );
+}

@@ -1,0 +1,81 @@
+/** The page's decoder: loaded once, fed with each image's embedding, asked with each prompt. */
+
+import * as api from "./api";
+import type { Constants } from "./decoder/constants";
+import { DecoderClient, Latest } from "./decoder/client";
+import type { Decoded } from "./decoder/model";
+import { hooks } from "./hooks";
+import type { Point } from "./masks/brush";
+import { showLive, stage } from "./scene";
+import { draft, frame, hover, project } from "./state";
+import type { Prompt } from "./types";
+
+export const decoder = new DecoderClient();
+const hovering = new Latest();
+let loaded: Promise<unknown> | null = null;
+
+/** Loads the decoder of the project's model; once. */
+export function loadDecoder(): Promise<unknown> {
+  const model = project.value?.model;
+  if (!model) return Promise.reject(new Error("The server runs without a model."));
+  loaded ??= (async () => {
+    const [image, prompts, constants] = await Promise.all([
+      api.bytes(model.image),
+      api.bytes(model.decoder),
+      api.get<Constants>(model.constants),
+    ]);
+    if (constants.model.id !== model.id) throw new Error("The decoder is not the model's own.");
+    await decoder.load(image, prompts, constants);
+  })();
+  loaded.catch(() => (loaded = null)); // so that it is tried again
+  return loaded;
+}
+
+/** Makes an embedding the one that prompts are answered with. */
+export async function useEmbedding(embedding: ArrayBuffer): Promise<void> {
+  await loadDecoder();
+  frame.value = await decoder.setImage(embedding, project.value!.model!.id);
+}
+
+export async function decode(prompts: readonly Prompt[], before: Float32Array | null): Promise<Decoded> {
+  const decoded = await decoder.decode([...prompts], before, false);
+  hooks.lastDecodeMs = decoded.milliseconds;
+  return decoded;
+}
+
+let painted: number | null = null;
+
+/** Shows what a click at a place would give; the newest place wins. since: the event's time. */
+export function hoverAt(place: Point, since: number): void {
+  if (!frame.value) return;
+  hovering.run(async () => {
+    const current = draft.value;
+    if (!frame.value || (current && !current.empty)) return;
+    const prompt: Prompt = { kind: "point", x: place.x, y: place.y, label: 1 };
+    const { candidates, milliseconds } = await decoder.decode([prompt], null, true);
+    hooks.lastDecodeMs = milliseconds;
+    if (!frame.value || (draft.value && !draft.value.empty)) return;
+    hover.value = candidates[0] ?? null;
+    painted = since;
+    showLive();
+  });
+}
+
+export function stopHover(): void {
+  hovering.clear();
+  if (!hover.value) return;
+  hover.value = null;
+  showLive();
+}
+
+const channel = new MessageChannel();
+channel.port1.onmessage = ({ data }: MessageEvent<number>) => {
+  hooks.lastHoverMs = performance.now() - data;
+  hooks.hovers++;
+};
+// A message posted in a frame is taken after the frame was painted.
+stage.onFrame = (layers) => {
+  if (painted === null || !layers.has("live")) return;
+  channel.port2.postMessage(painted);
+  painted = null;
+};

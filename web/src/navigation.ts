@@ -1,0 +1,206 @@
+/** From image to image: open, prefetch, submit, skip, leases. */
+
+import * as api from "./api";
+import { stopHover, useEmbedding } from "./decoding";
+import { commit, inTurn, realise, setObjects } from "./editor";
+import { Journal, withChanges } from "./journal";
+import { objectOf } from "./objects";
+import { showImage, stage } from "./scene";
+import {
+  draft, failed, frame, image, images, objects, project, saver, say,
+} from "./state";
+import type { ImageSummary, Lease } from "./types";
+
+const PAGE = 200;
+const LAST = "samkit-image";
+const SMALLEST_CROP = 64;
+
+let journal: Journal;
+let more: string | null | undefined;
+let lease: (Lease & { image: string }) | null = null;
+let renewing: ReturnType<typeof setInterval> | undefined;
+let opening = new AbortController();
+
+interface Fetched {
+  picture: Promise<Blob>;
+  embedding: Promise<ArrayBuffer>;
+}
+
+/** Pictures and embeddings of few images: the open one and its neighbours. */
+const fetched = new Map<string, Fetched>();
+const KEPT = 4;
+
+function fetchImage(id: string): Fetched {
+  const known = fetched.get(id);
+  if (known) return known;
+  const entry = { picture: api.picture(id), embedding: api.embedding(id, null) };
+  fetched.set(id, entry);
+  for (const part of [entry.picture, entry.embedding]) part.catch(() => fetched.delete(id));
+  for (const old of fetched.keys()) if (fetched.size > KEPT) fetched.delete(old);
+  return entry;
+}
+
+/** Reads the first images and opens one: the last one of this tab, or the next of the queue. */
+export async function start(kept: Journal): Promise<void> {
+  journal = kept;
+  await loadMore();
+  const last = sessionStorage.getItem(LAST);
+  if (last && (await find(last)) >= 0) return open(last);
+  return openNextInQueue(null, images.value[0]?.id ?? null);
+}
+
+async function loadMore(): Promise<boolean> {
+  if (more === null) return false;
+  const page = await api.images(more ?? null, PAGE);
+  images.value = [...images.value, ...page.images];
+  more = page.next;
+  return page.images.length > 0;
+}
+
+async function find(id: string): Promise<number> {
+  for (;;) {
+    const index = images.value.findIndex((summary) => summary.id === id);
+    if (index >= 0 || !(await loadMore())) return index;
+  }
+}
+
+export async function open(id: string): Promise<void> {
+  await commit();
+  opening.abort();
+  const mine = (opening = new AbortController());
+  frame.value = null;
+  stopHover();
+  if (lease && lease.image !== id) releaseLease();
+  const parts = fetchImage(id);
+  const [document, blob] = await Promise.all([api.document(id), parts.picture]);
+  const bitmap = await createImageBitmap(blob);
+  const { instances, ...opened } = document;
+  const changes = await journal.ofImage(project.value!.id, id);
+  if (mine.signal.aborted) return bitmap.close();
+  sessionStorage.setItem(LAST, id);
+  image.value = opened;
+  await showImage(bitmap, { width: document.width, height: document.height });
+  setObjects(withChanges(instances, changes).map(objectOf));
+  void loadEmbedding(parts.embedding, mine.signal);
+  await find(id);
+}
+
+async function loadEmbedding(embedding: Promise<ArrayBuffer>, signal: AbortSignal): Promise<void> {
+  if (!project.value?.model) return say("The server runs without a model: paint by hand.", true);
+  try {
+    const bytes = await embedding;
+    if (signal.aborted) return;
+    await inTurn(() => useEmbedding(bytes));
+    prefetch();
+  } catch (error) {
+    if (!signal.aborted) failed(error);
+  }
+}
+
+/** Fetches what is likely to be opened next. */
+function prefetch(): void {
+  const next = neighbour(1);
+  if (next) fetchImage(next.id);
+}
+
+function neighbour(step: number): ImageSummary | undefined {
+  const now = images.value.findIndex(({ id }) => id === image.value?.id);
+  return now < 0 ? undefined : images.value[now + step];
+}
+
+export async function go(step: number): Promise<void> {
+  if (step > 0 && !neighbour(1)) await loadMore();
+  const next = neighbour(step);
+  if (next) await open(next.id);
+  else say(step > 0 ? "This is the last image." : "This is the first image.");
+}
+
+/** Hands the image in and opens the next one on which nobody works. */
+export async function submit(): Promise<void> {
+  await leaveBy("submitted", (id, seconds) => api.submit(id, seconds));
+}
+
+export async function skip(reason: string): Promise<void> {
+  await leaveBy("skipped", (id, seconds) => api.skip(id, reason, seconds));
+}
+
+async function leaveBy(
+  state: ImageSummary["state"],
+  send: (id: string, seconds: number) => Promise<unknown>,
+): Promise<void> {
+  await commit();
+  const id = image.value?.id;
+  if (!id) return;
+  await saver.value?.flush();
+  const waiting = await journal.ofImage(project.value!.id, id);
+  if (waiting.some((entry) => entry.state === "conflict")) {
+    return say("Settle the conflicts of this image first.", true);
+  }
+  if (waiting.some((entry) => entry.state === "waiting")) {
+    return say("Not everything is saved yet; it is kept here. Try again soon.", true);
+  }
+  const spent = objects.value.reduce((sum, { instance }) => sum + instance.seconds, 0);
+  await send(id, Math.round(spent * 10) / 10);
+  images.value = images.value.map((summary) =>
+    summary.id === id ? { ...summary, state, instances: objects.value.length } : summary,
+  );
+  if (image.value) image.value = { ...image.value, state };
+  await openNextInQueue(id, null);
+}
+
+export async function review(decision: "accept" | "reject", comment: string): Promise<void> {
+  const opened = image.value;
+  if (!opened) return;
+  await api.review(opened.id, decision, comment);
+  const state = decision === "accept" ? "accepted" : "rejected";
+  image.value = { ...opened, state, review: { decision, comment } };
+  say(decision === "accept" ? "Accepted." : "Rejected.");
+}
+
+async function openNextInQueue(after: string | null, otherwise: string | null): Promise<void> {
+  const next = await api.nextInQueue(after);
+  if (next) holdLease(next.image, next.lease);
+  const id = next?.image ?? otherwise;
+  if (id) return open(id);
+  say(after ? "That was the last open image. All are done." : "There are no images.");
+}
+
+function holdLease(id: string, given: Lease): void {
+  releaseLease();
+  lease = { ...given, image: id };
+  renewing = setInterval(
+    () => void api.renewLease(given.id).catch(() => clearInterval(renewing)),
+    Math.max(5, given.expires_in / 3) * 1000,
+  );
+}
+
+function releaseLease(): void {
+  clearInterval(renewing);
+  if (lease) void api.releaseLease(lease.id).catch(() => undefined); // it runs out by itself
+  lease = null;
+}
+
+/** Encodes what is in view by itself, so that small objects are seen larger; again: the whole. */
+export async function closeUp(): Promise<void> {
+  const opened = image.value;
+  if (!opened || !frame.value) return;
+  const { crop } = frame.value;
+  const isWhole = crop.w === opened.width && crop.h === opened.height;
+  const seen = stage.view.visible;
+  const seesAll = seen.w * seen.h > 0.8 * opened.width * opened.height;
+  if (isWhole && seesAll) return say("Zoom in first; then Z encodes what is in view.");
+  if (isWhole && Math.min(seen.w, seen.h) < SMALLEST_CROP) return say("That is too close.");
+  const corners = isWhole ? [seen.x, seen.y, seen.x + seen.w, seen.y + seen.h] : null;
+  const { signal } = opening;
+  if (draft.value) await inTurn(async () => void (await realise()));
+  frame.value = null;
+  stopHover();
+  const bytes = await (corners
+    ? api.embedding(opened.id, corners, signal)
+    : fetchImage(opened.id).embedding);
+  if (signal.aborted) return;
+  await inTurn(() => useEmbedding(bytes));
+  say(corners ? "What is in view was encoded by itself; Z goes back." : "The whole image again.");
+}
+
+export const releaseOnLeave = (): void => releaseLease();

@@ -1,0 +1,63 @@
+/** What the page shows: signals that components read and the editor writes. */
+
+import { computed, signal } from "@preact/signals";
+import type { Candidate } from "./decoder/model";
+import type { Frame } from "./decoder/prompts";
+import type { Draft } from "./draft";
+import { load, type Bindings } from "./keys";
+import type { Point } from "./masks/brush";
+import type { MaskObject } from "./objects";
+import type { Saver } from "./saver";
+import type { ImageDocument, ImageSummary, Project } from "./types";
+
+export type ToolName = "point" | "box" | "scribble" | "brush" | "eraser" | "polygon";
+
+export const project = signal<Project | null>(null);
+export const saver = signal<Saver | null>(null);
+export const images = signal<readonly ImageSummary[]>([]);
+/** The open image, without its instances: these are `objects`. */
+export const image = signal<Omit<ImageDocument, "instances"> | null>(null);
+export const objects = signal<readonly MaskObject[]>([]);
+/** What is encoded; null until the embedding and the decoder are there. */
+export const frame = signal<Frame | null>(null);
+
+export const draft = signal<Draft | null>(null);
+/** Counts the draft's changes, for those who show it. */
+export const draftChanges = signal(0);
+export const hover = signal<Candidate | null>(null);
+export const busy = signal(false);
+
+export const tool = signal<ToolName>("point");
+export const brushSize = signal(24);
+export const opacity = signal(0.9);
+export const contrast = signal(1);
+export const allHidden = signal(false);
+/** Suggestions with at least this predicted IoU are accepted together. */
+export const threshold = signal(0.88);
+export const labels = signal<readonly string[]>([]);
+export const bindings = signal<Bindings>(load(localStorage));
+export const dialog = signal<"help" | "conflict" | "token" | null>(null);
+
+/** The keyboard's cursor in pixels of the image; null while the pointer leads. */
+export const cursor = signal<Point | null>(null);
+export const progress = signal<{ done: number; total: number } | null>(null);
+export const message = signal<{ text: string; bad: boolean } | null>(null);
+export const statistics = signal({ masks: 0, seconds: 0 });
+/** Seconds of the object at hand, once a second. */
+export const seconds = signal(0);
+
+export const suggestions = computed(() =>
+  objects.value.filter(({ instance }) => instance.stage === "suggested"),
+);
+
+let clearing: ReturnType<typeof setTimeout> | undefined;
+
+/** Says something for a while; errors stay longer. */
+export function say(text: string, bad = false): void {
+  clearTimeout(clearing);
+  message.value = { text, bad };
+  clearing = setTimeout(() => (message.value = null), bad ? 12_000 : 3_000);
+}
+
+export const failed = (error: unknown): void =>
+  say(error instanceof Error ? error.message : `${error}`, true);

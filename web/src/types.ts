@@ -1,0 +1,101 @@
+/** What the server and the page tell each other (JSON; ids are opaque strings). */
+
+import type { Rle } from "./masks/rle";
+
+export interface Counts {
+  unlabelled: number;
+  in_progress: number;
+  submitted: number;
+  accepted: number;
+  rejected: number;
+  skipped: number;
+}
+
+export interface Project {
+  id: string;
+  name: string;
+  /** null where the server runs without a model: then there are the pixel tools alone. */
+  model: { id: string; name: string; decoder: string; image: string; constants: string } | null;
+  counts: Counts;
+  me: { name: string; role: "annotator" | "reviewer" | "admin" };
+}
+
+export interface ImageSummary {
+  id: string;
+  name: string;
+  width: number;
+  height: number;
+  state: keyof Counts;
+  version: number;
+  instances: number;
+  prepared: boolean;
+}
+
+export type Stage = "manual" | "suggested" | "accepted" | "imported";
+
+/** A prompt as it is kept for provenance; coordinates in pixels of the image. */
+export type Prompt =
+  | { kind: "point"; x: number; y: number; label: 0 | 1 }
+  | { kind: "box"; box: [number, number, number, number] }
+  | { kind: "mask" }
+  | { kind: "brush" | "eraser" | "polygon" };
+
+/** The fields of an instance that a person makes. */
+export interface InstanceValue {
+  rle: Rle;
+  labels: string[];
+  stage: Stage;
+  prompts: Prompt[];
+  model: string | null;
+  predicted_iou: number | null;
+  seconds: number;
+  hidden?: boolean;
+  locked?: boolean;
+}
+
+export interface Instance extends InstanceValue {
+  id: string;
+  version: number;
+  editor?: string;
+}
+
+export interface ImageDocument {
+  id: string;
+  name: string;
+  width: number;
+  height: number;
+  state: keyof Counts;
+  version: number;
+  instances: Instance[];
+  review: { decision: string; comment: string } | null;
+}
+
+export interface Operation {
+  op: string;
+  kind: "put" | "delete";
+  instance: string;
+  base: number;
+  value?: InstanceValue;
+}
+
+export interface OperationResult {
+  op: string;
+  status: "accepted" | "duplicate" | "conflict";
+  version: number;
+  current?: Instance | null;
+}
+
+export interface OperationsAnswer {
+  version: number;
+  results: OperationResult[];
+}
+
+export interface Lease {
+  id: string;
+  expires_in: number;
+}
+
+export type ServerEvent =
+  | { kind: "prepared"; image: string }
+  | { kind: "progress"; done: number; total: number }
+  | { kind: "job"; [field: string]: unknown };

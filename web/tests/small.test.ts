@@ -1,0 +1,61 @@
+import { describe, expect, it } from "vitest";
+import { History } from "../src/history";
+import { ACTIONS, Keys, load, nameOf, rebound, store, usual } from "../src/keys";
+import { ActiveTimer, clock, IDLE } from "../src/timer";
+
+const press = (key: string, held: Partial<Record<"ctrlKey" | "shiftKey" | "altKey", boolean>> = {}) => ({
+  key, ctrlKey: false, metaKey: false, shiftKey: false, altKey: false, ...held,
+});
+
+describe("undo", () => {
+  it("goes back and forth through the states of an object, and a new change ends redo", () => {
+    const history = new History<string>();
+    history.push("empty");
+    history.push("one");
+    expect(history.undo("two")).toBe("one");
+    expect(history.undo("one")).toBe("empty");
+    expect(history.undo("empty")).toBeUndefined();
+    expect(history.redo("empty")).toBe("one");
+    history.push("one");
+    expect(history.canRedo).toBe(false);
+    expect(history.undo("other")).toBe("one");
+  });
+});
+
+describe("keys", () => {
+  it("are named with what is held, signs without Shift", () => {
+    expect(nameOf(press("Z", { ctrlKey: true, shiftKey: true }))).toBe("Ctrl+Shift+z");
+    expect(nameOf(press("?", { shiftKey: true }))).toBe("?");
+    expect(nameOf(press("Tab", { shiftKey: true }))).toBe("Shift+Tab");
+  });
+
+  it("no key means two things", () => {
+    const all = Object.values(ACTIONS).flatMap(([, keys]) => [...keys] as string[]);
+    expect(new Set(all).size).toBe(all.length);
+  });
+
+  it("can be bound anew, are kept, and damaged settings do no harm", () => {
+    let kept = "";
+    store({ setItem: (_, text) => (kept = text) }, rebound(usual(), "brush", "n"));
+    const keys = new Keys(load({ getItem: () => kept }));
+    expect(keys.actionOf(press("n"))).toBe("brush");
+    expect(keys.actionOf(press("Enter"))).toBe("commit");
+    expect(load({ getItem: () => "{" })).toEqual(usual());
+  });
+});
+
+describe("the timer", () => {
+  it("counts activity, and of a pause only its first seconds", () => {
+    let now = 0;
+    const timer = new ActiveTimer(() => now);
+    timer.touch();
+    now = 3;
+    timer.touch();
+    now = 100;
+    expect(timer.seconds).toBe(3 + IDLE);
+    timer.touch();
+    now = 101;
+    expect(timer.seconds).toBe(3 + IDLE + 1);
+    expect(clock(timer.seconds)).toBe("0:09");
+  });
+});
