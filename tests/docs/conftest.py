@@ -18,7 +18,7 @@ _DATA = Path(skimage.__file__).parent / "data"
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder: photo.jpg (600 x 400), photos/, boxes.json, rough.png, my_folder/, a cache."""
+    """The current folder: photo.jpg (600 x 400), photos/, my_folder/ and other files."""
     with Image.open(_DATA / "coffee.png") as picture:
         picture.save(tmp_path / "photo.jpg", quality=95)
     (tmp_path / "photos").mkdir()
