@@ -221,7 +221,9 @@ export function put(instance: Instance, mask: MaskCrop): void {
 
 /** The server has a newer version of an object: later changes are made on it. */
 export function versionArrived(imageId: string, id: string, version: number): void {
-  if (image.value?.id !== imageId) return;
+  const opened = image.value;
+  if (opened?.id !== imageId) return;
+  if (opened.state === "unlabelled") image.value = { ...opened, state: "in_progress" };
   objects.value = objects.value.map((object) =>
     object.instance.id === id
       ? { ...object, instance: { ...object.instance, version } }

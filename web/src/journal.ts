@@ -22,6 +22,8 @@ export interface Entry {
   state: "waiting" | "conflict" | "refused";
   /** The server's version, where the change was in conflict with it; null: deleted there. */
   current?: Instance | null;
+  /** The number of that version, also where it is a deletion. */
+  version?: number;
   /** Why the server refused the change. */
   reason?: string;
 }
@@ -80,7 +82,8 @@ export class Journal {
     const transaction = this.write();
     const store = transaction.objectStore(STORE);
     if (result.status === "conflict") {
-      store.put({ ...entry, state: "conflict", current: result.current ?? null });
+      const { current = null, version } = result;
+      store.put({ ...entry, state: "conflict", current, version });
     } else {
       store.delete(entry.seq!);
       const cursor = store.index("image").openCursor(IDBKeyRange.only([entry.project, entry.image]));

@@ -13,6 +13,7 @@ import type { ImageSummary, Lease } from "./types";
 
 const PAGE = 200;
 const LAST = "samkit-image";
+const LEASE = "samkit-lease";
 const SMALLEST_CROP = 64;
 
 let journal: Journal;
@@ -45,8 +46,15 @@ export async function start(kept: Journal): Promise<void> {
   journal = kept;
   await loadMore();
   const last = sessionStorage.getItem(LAST);
+  await adoptLease();
   if (last && (await find(last)) >= 0) return open(last);
   return openNextInQueue(null, images.value[0]?.id ?? null);
+}
+
+/** The server is back: what could not be loaded is loaded now. */
+export async function resume(): Promise<void> {
+  const id = image.value?.id ?? images.value[0]?.id;
+  if (id && !frame.value && project.value?.model) await open(id);
 }
 
 async function loadMore(): Promise<boolean> {
@@ -167,17 +175,32 @@ async function openNextInQueue(after: string | null, otherwise: string | null): 
 
 function holdLease(id: string, given: Lease): void {
   releaseLease();
-  lease = { ...given, image: id };
+  keepLease({ ...given, image: id });
+}
+
+function keepLease(held: Lease & { image: string }): void {
+  lease = held;
+  sessionStorage.setItem(LEASE, JSON.stringify(held));
   renewing = setInterval(
-    () => void api.renewLease(given.id).catch(() => clearInterval(renewing)),
-    Math.max(5, given.expires_in / 3) * 1000,
+    () => void api.renewLease(held.id).catch(() => clearInterval(renewing)),
+    Math.max(5, held.expires_in / 3) * 1000,
   );
+}
+
+/** A page that was loaded again goes on with the lease that this tab had. */
+async function adoptLease(): Promise<void> {
+  const held = JSON.parse(sessionStorage.getItem(LEASE) ?? "null") as typeof lease;
+  if (!held) return;
+  const renewed = await api.renewLease(held.id).then(() => true, () => false);
+  if (renewed) keepLease(held);
+  else sessionStorage.removeItem(LEASE);
 }
 
 function releaseLease(): void {
   clearInterval(renewing);
   if (lease) void api.releaseLease(lease.id).catch(() => undefined); // it runs out by itself
   lease = null;
+  sessionStorage.removeItem(LEASE);
 }
 
 /** Encodes what is in view by itself, so that small objects are seen larger; again: the whole. */
@@ -202,5 +225,3 @@ export async function closeUp(): Promise<void> {
   await inTurn(() => useEmbedding(bytes));
   say(corners ? "What is in view was encoded by itself; Z goes back." : "The whole image again.");
 }
-
-export const releaseOnLeave = (): void => releaseLease();

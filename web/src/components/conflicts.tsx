@@ -49,10 +49,9 @@ function settle(entry: Entry, instead: Entry | null, shown: Instance | null): vo
 }
 
 function Conflict({ entry }: { entry: Entry }) {
-  const { value, current, seq: _seq, current: _current, reason, ...rest } = entry;
+  const { value, current, version = 0, seq: _seq, reason, ...rest } = entry;
   const again = (): Entry => ({ ...rest, ...(value && { value }), op: crypto.randomUUID(), state: "waiting" });
   const mine = () => {
-    const version = current?.version ?? 0;
     settle(entry, { ...again(), base: version }, value ? { ...value, id: entry.instance, version } : null);
   };
   const both = () => {
@@ -76,7 +75,7 @@ function Conflict({ entry }: { entry: Entry }) {
     <article class="conflict">
       <div class="sides">
         <figure>
-          {here && <Version rle={value.rle} around={current?.rle ?? value.rle} />}
+          {here && value && <Version rle={value.rle} around={current?.rle ?? value.rle} />}
           <figcaption>yours: {entry.kind === "delete" ? "deleted" : value?.labels.join(", ") || "no label"}</figcaption>
         </figure>
         <figure>

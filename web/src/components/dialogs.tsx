@@ -1,6 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ACTIONS, nameOf, rebound, store, usual, type Action } from "../keys";
+import { connect } from "../connection";
 import { setToken, tokenIn } from "../token";
 import { bindings, dialog, saver } from "../state";
 import { Conflicts } from "./conflicts";
@@ -68,9 +69,9 @@ function Token() {
       onSubmit={(event) => {
         event.preventDefault();
         const found = tokenIn(text) || text.trim();
-        if (found) setToken(found);
-        void saver.value?.flush();
         dialog.value = null;
+        setToken(found);
+        void connect();
       }}
     >
       <p>{saver.value?.trouble.value || "The server cannot be reached."}</p>
