@@ -55,6 +55,7 @@ for _verb, _help in {
     "train": "Train a model, or fine-tune one, on images with masks.",
     "pretrain": "Pre-train an image encoder on photographs without labels.",
     "evaluate": "How good a model's masks are, by the paper's protocols.",
+    "annotate": "Masks by hand, in the browser.",
     "models": "The models that are known by name, and where they lie.",
     "version": "Versions of samkit and of what it computes with.",
 }.items():

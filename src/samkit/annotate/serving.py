@@ -1,0 +1,150 @@
+"""One server from its start to its end: photographs in, the address out, a clean stop."""
+
+import contextlib
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+from samkit.annotate.access import new_token, require_loopback
+from samkit.annotate.ahead import Precomputing
+from samkit.annotate.app import Application, create_app
+from samkit.annotate.embeddings import Cache
+from samkit.annotate.events import Events
+from samkit.annotate.indexing import Indexed, index
+from samkit.annotate.model_process import ModelChoice
+from samkit.annotate.preparing import Preparing
+from samkit.annotate.project import Project, open_project
+from samkit.errors import UsageError
+
+_GRACE_SECONDS = 5  # for requests that run when the server is told to stop
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A server as the command line asks for it."""
+
+    photos: list[Path]
+    folder: Path
+    database: str | None = None
+    """URL of a PostgreSQL database."""
+    model: ModelChoice | None = None
+    """None: a server without embeddings, for those who bring their own."""
+    host: str = "127.0.0.1"
+    port: int = 0
+    """0: any that is free."""
+    cache_bytes: int = 10 << 30
+    precompute: bool = False
+
+
+def serve(
+    job: Job,
+    ready: Callable[[str], None],
+    indexed: Callable[[Indexed], None] = lambda result: None,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Serve a project until SIGINT or SIGTERM.
+
+    ready: called with the address, token included, once it answers. indexed: called with what the
+    photographs brought; progress: with (files done, files in all) on the way there.
+    Raises UsageError and CheckpointError before `ready` where something is not as it must be.
+    """
+    require_loopback(job.host)
+    with _listening(job.host, job.port) as listener, open_project(job.folder, job.database) as own:
+        indexed(index(own.database, job.photos, progress))
+        events = Events()
+        with _preparing(job, own, events) as preparing:
+            host, port = listener.getsockname()[:2]
+            name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            token = new_token()
+            hosts = [name, f"localhost:{port}"]
+            app = create_app(own, preparing, token=token, hosts=hosts, events=events)
+            with _precomputing(job, app):
+                _Server(app, lambda: ready(f"http://{name}/#token={token}")).run([listener])
+
+
+class _Server(uvicorn.Server):
+    """Says when it is ready, and ends streams that would go on for ever when it is told to stop."""
+
+    def __init__(self, app: Application, ready: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                ws="none",
+                timeout_graceful_shutdown=_GRACE_SECONDS,
+            )
+        )
+        self._app = app
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begins to answer."""
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begins to stop."""
+        self._app.services.events.close()
+        super().handle_exit(sig, frame)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """A signal is the ordinary way to end; unlike uvicorn, nothing is raised again after it."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        signals = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, self.handle_exit) for number in signals}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(
+            f"Cannot listen on {host}:{port}: {reason}; try another --port."
+        ) from error
+    with listener:
+        yield listener
+
+
+@contextlib.contextmanager
+def _preparing(job: Job, project: Project, events: Events) -> Iterator[Preparing | None]:
+    if job.model is None:
+        yield None
+        return
+    preparing = Preparing(
+        job.model,
+        Cache(project.cache, job.cache_bytes),
+        project.decoder,
+        lambda image_id: events.publish({"kind": "prepared", "image": image_id}),
+    )
+    with contextlib.closing(preparing):
+        yield preparing
+
+
+@contextlib.contextmanager
+def _precomputing(job: Job, app: Application) -> Iterator[None]:
+    preparing = app.services.preparing
+    if not job.precompute or preparing is None:
+        yield
+        return
+    with contextlib.closing(Precomputing(app.services, preparing)):
+        yield
