@@ -76,7 +76,7 @@ def test_dense_positions_are_those_of_points_in_the_middle_of_cells(encoder):
 
 
 def test_maps_show_clicks_where_they_are(drawing):
-    drawn = drawing._draw(points((10, 20, 1), (30, 8, 0)), None, 1, (0, 0, *GRID))
+    drawn = drawing.draw(points((10, 20, 1), (30, 8, 0)), None, 1, (0, 0, *GRID))
     assert drawn.shape == (1, 3, 24, 20)
     assert divmod(drawn[0, 0].argmax().item(), 20) == (10, 5)  # (y, x), two pixels a map cell
     assert divmod(drawn[0, 1].argmax().item(), 20) == (4, 15)
@@ -89,7 +89,7 @@ def test_a_box_is_drawn_with_its_exact_area(x0, y0, x1, y1):
     config = PromptEncoderConfig(embed_dim=16, mask_in_chans=8, prompt_maps=True)
     drawing = PromptEncoder(config, GRID, STRIDE)
     x0, x1, y0, y1 = min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1)
-    drawn = drawing._draw(None, torch.tensor([[x0, y0, x1, y1]]), 1, (0, 0, *GRID))
+    drawn = drawing.draw(None, torch.tensor([[x0, y0, x1, y1]]), 1, (0, 0, *GRID))
     inside = [max(0, min(high, end - 0.5) - max(low, -0.5)) for low, high, end in
               ((x0, x1, 40), (y0, y1, 48))]  # fmt: skip
     assert drawn[0, 2].sum().item() * 4 == pytest.approx(inside[0] * inside[1], abs=0.1)
@@ -99,12 +99,21 @@ def test_a_box_and_its_corners_are_drawn_alike(drawing):
     box = torch.tensor([[5.0, 6.0, 30.0, 40.0]])
     corners = points((5, 6, 2), (30, 40, 3), (2, 2, -1))
     whole = (0, 0, *GRID)
-    assert torch.equal(drawing._draw(None, box, 1, whole), drawing._draw(corners, None, 1, whole))
+    assert torch.equal(drawing.draw(None, box, 1, whole), drawing.draw(corners, None, 1, whole))
 
 
 def test_padding_points_are_not_drawn(drawing):
-    drawn = drawing._draw(points((10, 20, -1)), None, 1, (0, 0, *GRID))
+    drawn = drawing.draw(points((10, 20, -1)), None, 1, (0, 0, *GRID))
     assert drawn.abs().max() == 0
+
+
+def test_clicks_of_one_row_are_drawn_like_those_of_many(drawing):
+    coords, labels = points((10, 20, 1), (12, 22, 1), (30, 8, 0), (5, 6, 2), (30, 40, 3))
+    whole = (0, 0, *GRID)
+    one = drawing.draw((coords, labels), None, 1, whole)
+    two = drawing.draw((coords.expand(2, -1, -1), labels.expand(2, -1)), None, 2, whole)
+    assert torch.equal(one.expand(2, -1, -1, -1), two)
+    assert drawing.draw((coords[:, :0], labels[:, :0]), None, 1, whole).abs().max() == 0
 
 
 def test_prompt_maps_change_the_dense_map_near_the_click_only(drawing):

@@ -130,7 +130,7 @@ def require_fit(embedding: ImageEmbedding, sam: Sam) -> None:
         )
     found = {"features": tuple(embedding.features.shape)}
     found |= {name: tuple(part.shape) for name, part in embedding.fine.items()}
-    if found != (expected := _shapes(sam)):
+    if found != (expected := embedding_shapes(sam)):
         raise UsageError(
             f"The embedding has the shapes {found}, but this model makes {expected}; "
             "embed the image anew."
@@ -145,7 +145,7 @@ def require_fit(embedding: ImageEmbedding, sam: Sam) -> None:
         )
 
 
-def _shapes(sam: Sam) -> dict[str, tuple[int, ...]]:
+def embedding_shapes(sam: Sam) -> dict[str, tuple[int, ...]]:
     """Shapes of all tensors of an embedding of this model, by name."""
     dim, (h, w) = sam.prompt_encoder.embed_dim, sam.prompt_encoder.image_embedding_size
     shapes: dict[str, tuple[int, ...]] = {"features": (1, dim, h, w)}

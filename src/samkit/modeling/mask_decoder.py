@@ -91,16 +91,22 @@ class MaskDecoder(nn.Module):
         self, image_embeddings: Tensor, image_pe: Tensor, sparse: Tensor, dense: Tensor
     ) -> DecoderState:
         """Everything before the upscaling, scores included; arguments as in `forward`."""
-        b = sparse.shape[0]
-        out_tokens = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
-        tokens = torch.cat([out_tokens.expand(b, -1, -1), sparse], dim=1)
         if dense.stride(0) == 0 and image_embeddings.shape[0] == 1:
             dense = dense[:1]  # the same for all prompts, and so the image still is, too
         image = self.mixer(image_embeddings + dense)
-        tokens, cells = self.transformer(image, image_pe, tokens)
-        iou = self.iou_prediction_head(tokens[:, 0])
+        tokens, cells = self.transformer(image, image_pe, self.with_output_tokens(sparse))
         h, w = image.shape[-2:]
-        return DecoderState(tokens[:, 1 : 1 + self.num_mask_tokens], iou, cells, (h, w))
+        return self.read_tokens(tokens, cells, (h, w))
+
+    def with_output_tokens(self, sparse: Tensor) -> Tensor:
+        """What the transformer starts from: tokens of IoU and masks, then B x T x C of prompts."""
+        out_tokens = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
+        return torch.cat([out_tokens.expand(sparse.shape[0], -1, -1), sparse], dim=1)
+
+    def read_tokens(self, tokens: Tensor, cells: Tensor, grid: tuple[int, int]) -> DecoderState:
+        """What the transformer's tokens, as many as it started from, and B x h*w x C cells say."""
+        iou = self.iou_prediction_head(tokens[:, 0])
+        return DecoderState(tokens[:, 1 : 1 + self.num_mask_tokens], iou, cells, grid)
 
     def masks(
         self,

@@ -96,12 +96,12 @@ class PromptEncoder(nn.Module):
         weight = self.no_mask_embed.weight
         sparse = weight.new_empty(b, 0, self.embed_dim)
         if points is not None:
-            sparse = self._embed_points(*points, pad=boxes is None)
+            sparse = self.embed_points(*points, pad=boxes is None)
         if boxes is not None:
             sparse = torch.cat([sparse, self._embed_boxes(boxes)], dim=1)
         top, left, h, w = window or (0, 0, *self.image_embedding_size)
         if self.prompt_maps:
-            drawn = self._draw(points, boxes, b, (top, left, h, w))
+            drawn = self.draw(points, boxes, b, (top, left, h, w))
             logits = drawn.new_zeros(b, 1, 4 * h, 4 * w) if masks is None else masks
             dense = self.mask_downscaling(torch.cat([drawn, logits.to(drawn.dtype)], dim=1))
             if masks is None:
@@ -112,7 +112,8 @@ class PromptEncoder(nn.Module):
             dense = weight.reshape(1, -1, 1, 1).expand(b, -1, h, w)
         return sparse, dense
 
-    def _embed_points(self, coords: Tensor, labels: Tensor, pad: bool) -> Tensor:
+    def embed_points(self, coords: Tensor, labels: Tensor, pad: bool) -> Tensor:
+        """Tokens B x N x C of points (B x N x 2 and B x N); one more, of no point, with `pad`."""
         coords = coords + 0.5  # to the middle of the pixel
         if pad:
             coords = torch.cat([coords, coords.new_zeros(coords.shape[0], 1, 2)], dim=1)
@@ -131,7 +132,7 @@ class PromptEncoder(nn.Module):
         kinds = [self.point_embeddings[LABEL_TOP_LEFT], self.point_embeddings[LABEL_BOTTOM_RIGHT]]
         return tokens + torch.cat([kind.get_parameter("weight") for kind in kinds])
 
-    def _draw(
+    def draw(
         self, points: tuple[Tensor, Tensor] | None, boxes: Tensor | None, b: int, window: Window
     ) -> Tensor:
         """Prompt maps B x 3 x 4h x 4w: foreground clicks, background clicks, filled box."""
@@ -147,9 +148,11 @@ class PromptEncoder(nn.Module):
             scale = -0.5 / CLICK_SIGMA**2
             by_x = torch.exp(scale * (coords[..., 0, None] - x) ** 2)  # B x N x 4w
             by_y = torch.exp(scale * (coords[..., 1, None] - y) ** 2)
-            for channel, label in enumerate((LABEL_FOREGROUND, LABEL_BACKGROUND)):
-                wanted = (labels == label).to(weight.dtype)
-                clicks[:, channel] = _brightest(by_y * wanted[..., None], by_x)
+            kinds = [
+                (labels == label).to(weight.dtype)[..., None]
+                for label in (LABEL_FOREGROUND, LABEL_BACKGROUND)
+            ]
+            clicks = torch.stack([_brightest(by_y * kind, by_x) for kind in kinds], dim=1)
         filled = weight.new_zeros(b, 1, 4 * h, 4 * w)
         if boxes is None and points is not None:
             boxes = _box_of_corners(*points)
@@ -161,8 +164,11 @@ class PromptEncoder(nn.Module):
 
 
 def _brightest(by_y: Tensor, by_x: Tensor) -> Tensor:
-    """Maximum over clicks of by_y * by_x: B x N x h and B x N x w to B x h x w."""
+    """Maximum over clicks of by_y * by_x, at least 0: B x N x h and B x N x w to B x h x w."""
     brightest = by_y.new_zeros(by_y.shape[0], by_y.shape[2], by_x.shape[2])
+    if by_y.shape[0] == 1:  # all clicks at once, a graph that serves any number of them
+        drawn = by_y[..., None] * by_x[:, :, None]
+        return torch.cat([brightest[:, None], drawn], dim=1).amax(1)
     for i in range(by_y.shape[1]):
         brightest = torch.maximum(brightest, by_y[:, i, :, None] * by_x[:, i, None, :])
     return brightest
@@ -178,7 +184,7 @@ def _box_of_corners(coords: Tensor, labels: Tensor) -> Tensor:
     """Boxes B x 4 from points labelled as corners; an empty box where a row has none."""
     first = (labels == LABEL_TOP_LEFT).to(coords.dtype)[..., None]
     second = (labels == LABEL_BOTTOM_RIGHT).to(coords.dtype)[..., None]
-    both = (first.amax(1) * second.amax(1)) > 0
+    both = (first.sum(1) * second.sum(1)) > 0
     box = torch.cat([(coords * first).sum(1), (coords * second).sum(1)], dim=-1)
     return torch.where(both, box, box.new_tensor([0.0, 0.0, -1.0, -1.0]))
 

@@ -42,14 +42,19 @@ class TwoWayTransformer(nn.Module):
         Returns the tokens B x T x C and the image B x h*w x C.
         """
         keys = image_embedding.flatten(2).transpose(1, 2)  # B x N x C
-        pe = image_pe.flatten(2).transpose(1, 2)
         if keys.shape[0] == 1:
             keys = keys.contiguous()
+        return self.exchange(keys, image_pe.flatten(2).transpose(1, 2), point_embedding)
+
+    def exchange(
+        self, keys: Tensor, key_pe: Tensor, point_embedding: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The same for an image that is already a list of cells: B or 1 x N x C."""
         queries = point_embedding
         for layer in self.layers:
-            queries, keys = layer(queries, keys, point_embedding, pe)
+            queries, keys = layer(queries, keys, point_embedding, key_pe)
         attended = self.final_attn_token_to_image.tokens_to_image(
-            queries + point_embedding, keys, pe
+            queries + point_embedding, keys, key_pe
         )
         return self.norm_final_attn(queries + self.dropout(attended)), keys
 
