@@ -1,0 +1,86 @@
+"""A module becomes an ONNX graph, its weights inside."""
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from samkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+OPSET = 20
+"""The first that has GELU as one node; the page's runtime knows it."""
+LOWEST_OPSET = 18
+"""The first that torch writes."""
+
+
+def trace(
+    module: nn.Module,
+    arguments: tuple[Any, ...],
+    input_names: Sequence[str],
+    output_names: Sequence[str],
+    dynamic_shapes: tuple[Any, ...] | None,
+    opset: int,
+) -> "ModelProto":
+    """The graph of `module(*arguments)`, whose inputs and outputs have the names given.
+
+    dynamic_shapes: as `torch.export.export` takes them, None where all sizes are those given.
+    Raises UsageError where the packages that write ONNX are missing or do not know the opset.
+    """
+    require_packages()
+    if opset < LOWEST_OPSET:
+        raise UsageError(
+            f"ONNX is written in opset {LOWEST_OPSET} or a later one, not {opset}; "
+            f"leave --opset out for {OPSET}."
+        )
+    with torch.no_grad(), _quietly():
+        program = torch.onnx.export(
+            module.eval(),
+            arguments,
+            input_names=list(input_names),
+            output_names=list(output_names),
+            dynamic_shapes=dynamic_shapes,
+            opset_version=opset,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None  # which it is only for the older exporter
+    model = program.model_proto
+    written = next(one.version for one in model.opset_import if one.domain in ("", "ai.onnx"))
+    if written != opset:
+        raise UsageError(
+            f"This torch cannot write opset {opset} for the model, only {written}; "
+            f"leave --opset out for {OPSET}."
+        )
+    return model
+
+
+def require_packages() -> None:
+    """UsageError where onnx or onnxscript, with which torch writes ONNX, is missing."""
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise UsageError(
+            f"Writing ONNX needs the package {error.name}; install samkit[onnx]."
+        ) from error
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without the exporter's notes on packages of others and on its own future."""
+    logger = logging.getLogger("torch.onnx")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(before)

@@ -1,0 +1,90 @@
+"""The files of an exported model, each whole or not at all."""
+
+import copy
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from samkit.export.constants import EMBEDDING, constants_of
+from samkit.export.decoder import OUTPUT_NAMES, PROMPT_NAMES, PromptedDecoder
+from samkit.export.tracing import OPSET, require_packages, trace
+from samkit.files import atomic_write, write_json
+from samkit.inference.embeddings import embedding_shapes
+from samkit.modeling import Sam
+from samkit.modeling.image_encoder import ImageEncoderViT
+from samkit.modeling.pyramid_encoder import PyramidEncoder
+
+IMAGE, DECODER, CONSTANTS, ENCODER = "image.onnx", "decoder.onnx", "constants.json", "encoder.onnx"
+
+
+def write_decoder(sam: Sam, folder: str | os.PathLike[str], *, opset: int = OPSET) -> None:
+    """Writes decoder.onnx, image.onnx and constants.json into a folder, which is made if need be.
+
+    image.onnx: an embedding (`image_embeddings`, and finer features by name) to all that is the
+        same for every prompt, `image_0`, `image_1`, ….
+    decoder.onnx: these, `point_coords` 1 x N x 2, `point_labels` 1 x N, `mask_input`
+        1 x 1 x 4h x 4w and `has_mask_input` 1 to `low_res_logits` 1 x 4 x 4h x 4w and `iou` 1 x 4,
+        all float32. N may be any number, 0 as well.
+    constants.json: the numbers and rules with which to use them; it is written last.
+    Raises UsageError where onnx or onnxscript is missing, SamkitError where nothing can be written.
+    """
+    require_packages()
+    from samkit.export.split import split
+
+    shapes = embedding_shapes(sam)
+    features, fine = (
+        torch.zeros(shapes.pop("features")),
+        {k: torch.zeros(v) for k, v in shapes.items()},
+    )
+    points = torch.export.Dim("points", min=0)
+    h, w = sam.prompt_encoder.mask_input_size
+    model = trace(
+        PromptedDecoder(sam),
+        (
+            features,
+            fine,
+            torch.zeros(1, 2, 2),
+            torch.ones(1, 2),
+            torch.zeros(1, 1, h, w),
+            torch.zeros(1),
+        ),
+        (EMBEDDING, *fine, *PROMPT_NAMES),
+        OUTPUT_NAMES,
+        ({}, {name: {} for name in fine}, {1: points}, {1: points}, {}, {}),
+        opset,
+    )
+    image, decoder = split(model, (EMBEDDING, *fine))
+    _write(Path(folder) / IMAGE, image.SerializeToString())
+    _write(Path(folder) / DECODER, decoder.SerializeToString())
+    write_json(Path(folder) / CONSTANTS, constants_of(sam, image, decoder), indent=2)
+
+
+def write_encoder(sam: Sam, folder: str | os.PathLike[str], *, opset: int = OPSET) -> None:
+    """Writes encoder.onnx: `image` 1 x 3 x S x S, preprocessed as constants.json says, to an
+    embedding: `image_embeddings` and the finer features by name, float32.
+
+    Raises as `write_decoder`.
+    """
+    encoder = copy.deepcopy(sam.image_encoder).cpu().float().requires_grad_(False)
+    size = sam.image_encoder.img_size
+    names = [EMBEDDING if name == "features" else name for name in embedding_shapes(sam)]
+    image = torch.zeros(1, 3, size, size)
+    model = trace(_WithFine(encoder), (image,), ("image",), names, None, opset)
+    _write(Path(folder) / ENCODER, model.SerializeToString())
+
+
+class _WithFine(nn.Module):
+    def __init__(self, encoder: ImageEncoderViT | PyramidEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        features, fine = self.encoder.forward_with_fine(image)
+        return features, *fine.values()
+
+
+def _write(path: Path, data: bytes) -> None:
+    with atomic_write(path) as file:
+        file.write(data)
