@@ -1,5 +1,6 @@
 """A project with a few photographs, and its server without a network."""
 
+import asyncio
 import json
 import os
 import secrets
@@ -9,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -119,9 +121,55 @@ def project(tmp_path: Path, photographs: Path, database_url: str | None) -> Iter
 @pytest.fixture
 def server(project: Project) -> Iterator[Server]:
     """The project's server, without a model."""
-    app = create_app(project, None, token=TOKEN, hosts=[HOST])
-    yield Server(app)
-    app.services.jobs.close()
+    served = Server(create_app(project, None, token=TOKEN, hosts=[HOST]))
+    with served.http:  # one event loop for all requests
+        yield served
+
+
+Answer = tuple[int, dict[bytes, bytes], bytes]
+"""Status, headers, body."""
+
+
+def ask_all(app: Application, requests: list[tuple[str, str]], body: bytes = b"{}") -> list[Answer]:
+    """Answers to (method, path), in one event loop and with the very bytes of the path."""
+
+    async def ask(method: str, path: str) -> Answer:
+        headers = {"host": HOST, "authorization": f"Bearer {TOKEN}"}
+        if method == "POST":
+            headers |= {"content-type": "application/json", "content-length": str(len(body))}
+        scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": unquote(path),
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "root_path": "",
+            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        }
+        sent: list[Any] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body if method == "POST" else b""}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await app(scope, receive, send)
+        text = b"".join(message.get("body", b"") for message in sent[1:])
+        return sent[0]["status"], dict(sent[0]["headers"]), text
+
+    async def all_of_them() -> list[Answer]:
+        return [await ask(method, path) for method, path in requests]
+
+    return asyncio.run(all_of_them())
+
+
+@pytest.fixture
+def asking() -> Callable[..., list[Answer]]:
+    """`ask_all`."""
+    return ask_all
 
 
 @pytest.fixture
