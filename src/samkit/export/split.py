@@ -87,7 +87,7 @@ def _part(
             kept.insert(0, node)
             needed.update(node.input)
     part = helper.make_graph(
-        [_bare(node, new_names) for node in (*kept, *nodes)],
+        [_with_names(node, new_names) for node in (*kept, *nodes)],
         name,
         inputs,
         outputs,
@@ -101,15 +101,12 @@ def _part(
     )
 
 
-def _bare(node: NodeProto, new_names: Mapping[str, str]) -> NodeProto:
-    """The node without notes on where in whose files it came from."""
-    bare = NodeProto()
-    bare.CopyFrom(node)
-    bare.doc_string = ""
-    del bare.metadata_props[:]
-    for names in (bare.input, bare.output):
+def _with_names(node: NodeProto, new_names: Mapping[str, str]) -> NodeProto:
+    renamed = NodeProto()
+    renamed.CopyFrom(node)
+    for names in (renamed.input, renamed.output):
         names[:] = [new_names.get(name, name) for name in names]
-    return bare
+    return renamed
 
 
 def _renamed(value: ValueInfoProto, name: str) -> ValueInfoProto:

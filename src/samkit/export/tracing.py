@@ -58,6 +58,7 @@ def trace(
             f"This torch cannot write opset {opset} for the model, only {written}; "
             f"leave --opset out for {OPSET}."
         )
+    _forget_origin(model)
     return model
 
 
@@ -72,15 +73,25 @@ def require_packages() -> None:
         ) from error
 
 
+def _forget_origin(model: "ModelProto") -> None:
+    """Removes the exporter's notes, which say where each node came from in whose files."""
+    graph = model.graph
+    for noted in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
+        noted.doc_string = ""
+        del noted.metadata_props[:]
+
+
 @contextmanager
 def _quietly() -> Iterator[None]:
     """Without the exporter's notes on packages of others and on its own future."""
-    logger = logging.getLogger("torch.onnx")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(before)
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)

@@ -3,6 +3,7 @@
 import copy
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +17,13 @@ from samkit.modeling import Sam
 from samkit.modeling.image_encoder import ImageEncoderViT
 from samkit.modeling.pyramid_encoder import PyramidEncoder
 
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
 IMAGE, DECODER, CONSTANTS, ENCODER = "image.onnx", "decoder.onnx", "constants.json", "encoder.onnx"
 
 
-def write_decoder(sam: Sam, folder: str | os.PathLike[str], *, opset: int = OPSET) -> None:
+def write_decoder(sam: Sam, folder: str | os.PathLike[str], *, opset: int = OPSET) -> list[Path]:
     """Writes decoder.onnx, image.onnx and constants.json into a folder, which is made if need be.
 
     image.onnx: an embedding (`image_embeddings`, and finer features by name) to all that is the
@@ -28,7 +32,8 @@ def write_decoder(sam: Sam, folder: str | os.PathLike[str], *, opset: int = OPSE
         1 x 1 x 4h x 4w and `has_mask_input` 1 to `low_res_logits` 1 x 4 x 4h x 4w and `iou` 1 x 4,
         all float32. N may be any number, 0 as well.
     constants.json: the numbers and rules with which to use them; it is written last.
-    Raises UsageError where onnx or onnxscript is missing, SamkitError where nothing can be written.
+    Returns the paths. Raises UsageError where onnx or onnxscript is missing, and SamkitError
+    where the folder cannot be written to.
     """
     require_packages()
     from samkit.export.split import split
@@ -56,23 +61,27 @@ def write_decoder(sam: Sam, folder: str | os.PathLike[str], *, opset: int = OPSE
         opset,
     )
     image, decoder = split(model, (EMBEDDING, *fine))
-    _write(Path(folder) / IMAGE, image.SerializeToString())
-    _write(Path(folder) / DECODER, decoder.SerializeToString())
-    write_json(Path(folder) / CONSTANTS, constants_of(sam, image, decoder), indent=2)
+    paths = [Path(folder) / name for name in (IMAGE, DECODER, CONSTANTS)]
+    for path, part in zip(paths, (image, decoder), strict=False):
+        _write(path, part)
+    write_json(paths[-1], constants_of(sam, image, decoder), indent=2)
+    return paths
 
 
-def write_encoder(sam: Sam, folder: str | os.PathLike[str], *, opset: int = OPSET) -> None:
+def write_encoder(sam: Sam, folder: str | os.PathLike[str], *, opset: int = OPSET) -> list[Path]:
     """Writes encoder.onnx: `image` 1 x 3 x S x S, preprocessed as constants.json says, to an
     embedding: `image_embeddings` and the finer features by name, float32.
 
-    Raises as `write_decoder`.
+    Returns its path. Raises as `write_decoder`.
     """
     encoder = copy.deepcopy(sam.image_encoder).cpu().float().requires_grad_(False)
     size = sam.image_encoder.img_size
     names = [EMBEDDING if name == "features" else name for name in embedding_shapes(sam)]
     image = torch.zeros(1, 3, size, size)
     model = trace(_WithFine(encoder), (image,), ("image",), names, None, opset)
-    _write(Path(folder) / ENCODER, model.SerializeToString())
+    path = Path(folder) / ENCODER
+    _write(path, model)
+    return [path]
 
 
 class _WithFine(nn.Module):
@@ -85,6 +94,6 @@ class _WithFine(nn.Module):
         return features, *fine.values()
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, model: "ModelProto") -> None:
     with atomic_write(path) as file:
-        file.write(data)
+        file.write(model.SerializeToString())
