@@ -1,6 +1,6 @@
 /** Masks that a model suggested: accepted or rejected one by one, or all above a score. */
 
-import { update, removeObject, select } from "./editor";
+import { commit, removeObject, select, update } from "./editor";
 import type { MaskObject } from "./objects";
 import { draft, say, suggestions, threshold } from "./state";
 
@@ -24,9 +24,7 @@ function goOn(): void {
 
 export function accept(object = current()): void {
   if (!object) return say("There are no suggestions.");
-  if (draft.value?.id === object.instance.id) draft.value = null;
-  update(object, { stage: "accepted" });
-  goOn();
+  void settled(object).then(goOn);
 }
 
 export function reject(object = current()): void {
@@ -40,7 +38,15 @@ export const aboveThreshold = (): MaskObject[] =>
 
 export function acceptAll(): void {
   const accepted = aboveThreshold();
-  if (accepted.some(({ instance }) => instance.id === draft.value?.id)) draft.value = null;
-  for (const object of accepted) update(object, { stage: "accepted" });
-  say(`${accepted.length} accepted, ${suggestions.value.length} left.`);
+  void Promise.all(accepted.map(settled)).then(() =>
+    say(`${accepted.length} accepted, ${suggestions.value.length} left.`),
+  );
+}
+
+/** Accepts a suggestion; one that was changed is committed, which accepts it, too. */
+async function settled(object: MaskObject): Promise<void> {
+  const { id } = object.instance;
+  if (draft.value?.id === id) await commit();
+  const now = suggestions.value.find(({ instance }) => instance.id === id);
+  if (now) update(now, { stage: "accepted" });
 }

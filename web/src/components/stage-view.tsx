@@ -8,6 +8,7 @@ import {
   allHidden, busy, contrast, draft, draftChanges, frame, hover, image, message, opacity, tool,
 } from "../state";
 import { chooseAt } from "../editor";
+import { keepFocus } from "./toolbar";
 
 const percent = (value: number): string => `${Math.round(100 * Math.min(1, Math.max(0, value)))}%`;
 
@@ -17,7 +18,7 @@ function Candidates() {
   const current = draft.value;
   if (!current || current.state.mask || current.state.candidates.length < 2) return null;
   return (
-    <div class="candidates" role="group" aria-label="Candidates">
+    <div class="candidates" role="group" aria-label="Candidates" onMouseDown={keepFocus}>
       {current.state.candidates.map(({ iou }, i) => (
         <button
           type="button"

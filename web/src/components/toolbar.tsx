@@ -7,6 +7,11 @@ const TOOLS: readonly ToolName[] = ["point", "box", "scribble", "brush", "eraser
 
 export const keyOf = (action: Action): string => bindings.value[action][0] ?? "";
 
+/** A button that the mouse presses leaves the keys where they were. */
+export function keepFocus(event: MouseEvent): void {
+  if (!(event.target instanceof HTMLInputElement)) event.preventDefault();
+}
+
 interface Props {
   action: Action;
   icon: IconName;
@@ -39,7 +44,7 @@ export function Toolbar() {
   const current = draft.value;
   const painting = tool.value === "brush" || tool.value === "eraser";
   return (
-    <nav class="toolbar" aria-label="Tools">
+    <nav class="toolbar" aria-label="Tools" onMouseDown={keepFocus}>
       <div class="group" role="group" aria-label="Tools">
         {TOOLS.map((name) => (
           <ActionButton

@@ -1,0 +1,199 @@
+"""Masks made in the page, by hand and by the model, as a person would make them."""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as coco
+from pycocotools.coco import COCO
+
+
+def pixels(instance: dict[str, Any]) -> np.ndarray:
+    return coco.decode(instance["rle"]).astype(bool)
+
+
+def iou(a: np.ndarray, b: np.ndarray) -> float:
+    return float((a & b).sum() / max(1, (a | b).sum()))
+
+
+def test_clicks_and_boxes_give_the_masks_of_the_python_predictor(
+    annotator: Any, person: Any, photos: Path
+) -> None:
+    import samkit
+
+    person.open(annotator.address)
+    person.go_to("1-chelsea.png")
+    person.hover(140, 190)
+    assert 0 <= float(person.get("hover-score").text_content()) <= 1
+    person.click(200, 150)
+    person.get("candidate").nth(2).wait_for()
+    person.commit(1)
+    person.key("r")
+    person.drag((60, 20), (330, 280))
+    person.get("candidate").first.wait_for()
+    person.key("p")
+    person.click(300, 30, button="right")
+    person.commit(2)
+    person.wait_until("saved")
+    click, refined = annotator.instances("1-chelsea.png")
+
+    predictor = samkit.SamPredictor(samkit.load("default", device="cpu"))
+    predictor.set_image(np.asarray(Image.open(photos / "1-chelsea.png").convert("RGB")))
+    by_label = {(p["kind"], p.get("label")): p for p in [*click["prompts"], *refined["prompts"]]}
+    point = by_label["point", 1]
+    assert (point["x"], point["y"]) == pytest.approx((200, 150), abs=1)
+    masks, scores, _ = predictor.predict(np.array([[point["x"], point["y"]]]), np.array([1]))
+    assert iou(pixels(click), masks[scores.argmax()]) >= 0.99
+    assert click["predicted_iou"] == pytest.approx(scores.max(), abs=0.02)
+
+    box = np.array(by_label["box", None]["box"])
+    _, scores, low = predictor.predict(box=box)
+    away = by_label["point", 0]
+    masks, _, _ = predictor.predict(
+        np.array([[away["x"], away["y"]]]),
+        np.array([0]),
+        box,
+        low[scores.argmax()][None],
+        multimask_output=False,
+    )
+    assert iou(pixels(refined), masks[0]) >= 0.99
+
+
+def test_the_brush_sets_exactly_its_pixels_and_undo_stays_within_the_object(
+    annotator: Any, person: Any
+) -> None:
+    person.open(annotator.address)
+    person.go_to("2-coffee.png")
+    person.key("b")
+    person.get("brush-size").fill("9")
+    person.get("brush-size").press("Tab")
+    person.drag((100, 80), (180, 80))
+    person.key("[")
+    person.drag((300, 200), (300, 260))
+    person.key("Control+z")
+    person.key("e")
+    person.get("brush-size").fill("3")
+    person.get("brush-size").press("Tab")
+    person.click(140, 80)
+    person.get("canvas").focus()
+    person.commit(1)
+    person.key("Control+z")  # nothing: the next object has no past
+    person.wait_until("saved")
+    (painted,) = annotator.instances("2-coffee.png")
+    mask = pixels(painted)
+    y, x = np.mgrid[: mask.shape[0], : mask.shape[1]]
+    line = np.hypot(x - np.clip(x, 100, 180), y - 80) <= 4.5
+    hole = np.hypot(x - 140, y - 80) <= 1.5
+    assert (mask != (line & ~hole)).sum() <= 20  # a pixel of the window is not one of the image
+    assert not mask[200:260, 300].any()
+    assert mask[80, 100] and not mask[80, 140]
+
+
+def test_the_keyboard_alone_makes_labels_and_deletes_a_mask(annotator: Any, person: Any) -> None:
+    person.open(annotator.address)
+    person.go_to("3-rocket.png")
+    person.get("canvas").focus()
+    for key in ("ArrowLeft", "ArrowUp", "f"):
+        person.key(key)
+    person.get("candidate").first.wait_for()
+    person.key("Tab")
+    person.key("t")
+    person.page.keyboard.type("rocket")
+    person.key("Enter")
+    person.commit(1)
+    person.wait_until("saved")
+    (made,) = annotator.instances("3-rocket.png")
+    assert made["labels"] == ["rocket"]
+    assert made["stage"] == "manual"
+    assert made["seconds"] > 0
+    person.key("j")
+    person.key("Delete")
+    person.wait_until("saved")
+    person.page.wait_for_function("!document.querySelector('[data-testid=instance]')")
+    person.wait_until("saved")
+    assert annotator.instances("3-rocket.png") == []
+
+
+def test_masks_outlive_a_killed_server_and_leave_as_coco(annotator: Any, person: Any) -> None:
+    name = "0-astronaut.png"
+    person.open(annotator.address)
+    person.go_to(name)
+    person.click(220, 120)
+    person.get("candidate").first.wait_for()
+    person.commit(1)
+    person.key("r")
+    person.drag((300, 20), (480, 300))
+    person.get("candidate").first.wait_for()
+    person.commit(2)
+    person.key("b")
+    person.drag((60, 400), (160, 420), (120, 460))
+    person.commit(3)
+    person.wait_until("saved")
+    annotator.kill()
+    person.key("g")
+    for corner in ((30, 30), (110, 40), (60, 110)):
+        person.click(*corner)
+    person.key("Enter")  # closes the polygon
+    person.commit(4)
+    person.key("b")
+    person.drag((400, 440), (460, 440))
+    person.key("e")
+    person.drag((430, 430), (430, 450))
+    person.commit(5)
+    person.wait_until("offline")
+    person.page.goto(annotator.start())
+    person.wait_until("saved")
+    assert len(annotator.instances(name)) == 5
+    person.page.reload()
+    person.get("ready").wait_for()
+    assert person.get("image-name").text_content() == name
+    assert person.get("instance").count() == 5
+    person.get("submit-image").click()
+    person.page.wait_for_function(
+        "n => document.querySelector('[data-testid=image-name]').textContent !== n", arg=name
+    )
+    job = annotator.wait_for(annotator.ask("/api/exports", {"format": "coco"})["job"])
+    archive = zipfile.ZipFile(io.BytesIO(annotator.ask(job["result"]["file"])))
+    (document,) = [n for n in archive.namelist() if n.endswith(".json") and "annot" in n.lower()]
+    exported = COCO()
+    exported.dataset = json.loads(archive.read(document))
+    exported.createIndex()
+    assert len(exported.getAnnIds()) == 5
+    areas = sorted(int(pixels(i).sum()) for i in annotator.instances(name))
+    assert (
+        sorted(int(exported.annToMask(a).sum()) for a in exported.dataset["annotations"]) == areas
+    )
+
+
+def test_a_stale_change_is_shown_side_by_side_and_both_can_be_kept(
+    annotator: Any, person: Any
+) -> None:
+    name = "1-chelsea-0.png"
+    person.open(annotator.address)
+    person.go_to(name)
+    person.key("b")
+    person.drag((50, 50), (90, 50))
+    person.commit(1)
+    person.wait_until("saved")
+    (made,) = annotator.instances(name)
+    value = {k: v for k, v in made.items() if k not in ("id", "version", "editor")}
+    other = {"op": "theirs", "kind": "put", "instance": made["id"], "base": made["version"]}
+    annotator.ask(
+        f"/api/images/{annotator.image_id(name)}/operations",
+        {"client": "other", "operations": [{**other, "value": {**value, "labels": ["theirs"]}}]},
+    )
+    person.key("k")
+    person.drag((50, 90), (90, 90))
+    person.key("Enter")
+    person.wait_until("conflict")
+    person.get("save-state").click()
+    person.get("keep-both").click()
+    person.wait_until("saved")
+    found = annotator.instances(name)
+    assert sorted(i["labels"] for i in found) == [[], ["theirs"]]
+    assert len({pixels(i).sum() for i in found}) == 2
