@@ -4,6 +4,8 @@ import threading
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from samkit import images
@@ -15,6 +17,20 @@ QUALITY = 92
 _at_once = threading.BoundedSemaphore(2)  # a photograph of 50 megapixels takes 150 MB
 
 
+def read(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The pixels of an image, H x W x 3 uint8, that must have the size (H, W) of the index.
+
+    Raises ImageError, which calls the file by its name alone: clients never see paths.
+    """
+    try:
+        pixels = images.read(path)
+    except ImageError as error:
+        raise ImageError(str(error).replace(str(path), path.name)) from error
+    if pixels.shape[:2] != size:
+        raise ImageError(f"{path.name} has another size than before; start the annotator again.")
+    return pixels
+
+
 def encode(
     path: Path, size: tuple[int, int], kind: str, longest: int | None = None
 ) -> tuple[bytes, str]:
@@ -24,9 +40,7 @@ def encode(
     side in pixels to shrink it to; as it is where None. Raises ImageError.
     """
     with _at_once:
-        pixels = images.read(path)
-        if pixels.shape[:2] != size:
-            raise ImageError(f"{path.name} has another size than before; start again.")
+        pixels = read(path, size)
         picture = Pillow.fromarray(pixels)
         if longest is not None and longest < max(size):
             picture.thumbnail((longest, longest), Pillow.Resampling.LANCZOS)

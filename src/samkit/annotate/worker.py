@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from samkit import images
 from samkit.annotate.embeddings import pack
-from samkit.errors import ImageError, SamkitError
+from samkit.annotate.pictures import read
+from samkit.errors import SamkitError
 from samkit.files import atomic_write
 
 if TYPE_CHECKING:
@@ -63,9 +63,7 @@ def embed(
     from samkit.checkpoints import model_id
     from samkit.inference import embed_images
 
-    pixels = images.read(path)
-    if pixels.shape[:2] != tuple(size):
-        raise ImageError(f"{path} has another size than before; start the annotator again.")
+    pixels = read(Path(path), (size[0], size[1]))
     x0, y0, x1, y1 = crop
     embedding = embed_images(sam, [pixels[y0:y1, x0:x1]])[0]
     tensors = {"image_embeddings": embedding.features} | embedding.fine
