@@ -1,0 +1,176 @@
+"""The command, the server's start and stop, the Python client, the events."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from samkit.annotate.client import Client, ServerError
+from samkit.annotate.events import Events
+from samkit.annotate.routes.page import PAGE
+from samkit.annotate.serving import Job, serve
+from samkit.cli.main import main
+from samkit.errors import UsageError
+from samkit.masks import rle
+
+
+@contextmanager
+def command(*words):
+    """`samkit annotate …` as a process, and the first line it prints."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "samkit", "annotate", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    ) as process:
+        try:
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+def test_the_command_from_its_start_to_its_end(photographs, tmp_path):
+    """The whole way with the bundled model, in one server, since each start loads torch."""
+    words = (photographs, "--project", tmp_path / "p", "--no-open", "--dtype", "float32")
+    with command(*words) as (process, address):
+        assert address.startswith("http://127.0.0.1:") and "/#token=" in address
+        client = Client(address, "tests")
+        project = client.project()
+        assert (project["name"], project["model"]["name"]) == ("p", "default")
+        events = _listen(address)
+        taken = client.next()
+        image = client.image(taken.image)
+        size = (image["height"], image["width"])
+        assert client.picture(taken.image).shape == (*size, 3)
+        header, tensors = client.embedding(taken.image)
+        assert header["original_size"] == list(size)
+        assert tensors["image_embeddings"].shape == (1, 128, 64, 64)
+        mask = np.zeros(size, bool)
+        mask[3:9, 4:20] = True
+        first = client.put(taken.image, mask, labels=["box"])
+        assert first["status"] == "accepted"
+        stale = client.put(taken.image, ~mask, instance=first["instance"], base=0)
+        assert stale["status"] == "conflict"
+        other = client.put(taken.image, ~mask)
+        assert client.delete(taken.image, other["instance"], 1)["status"] == "accepted"
+        (kept,) = client.image(taken.image)["instances"]
+        assert np.array_equal(rle.decode(kept["rle"]), mask)
+        client.renew(taken)
+        client.submit(taken.image, 5)
+        client.release(taken)
+        with pytest.raises(ServerError, match="submitted") as refused:
+            client.skip(taken.image, "late")
+        assert refused.value.status == 409
+        snapshot = client.snapshot()
+        assert (tmp_path / "p" / "snapshots" / snapshot["snapshot"] / "0.json").is_file()
+        exported = client.export("coco", tmp_path / "out.zip")
+        assert exported["snapshot"] == snapshot["snapshot"]
+        assert (tmp_path / "out.zip").read_bytes()[:2] == b"PK"
+        client.review(taken.image, accept=True)
+        assert [i["state"] for i in client.images()] == ["accepted", "unlabelled", "unlabelled"]
+        seen = [json.loads(line[6:]) for line in events if line.startswith("data: ")]
+        assert {"kind": "prepared", "image": taken.image} in seen
+        assert any(e["kind"] == "job" and e["state"] == "done" for e in seen)
+        with pytest.raises(UsageError, match="open in another"):
+            serve(Job(photos=[photographs], folder=tmp_path / "p"), print)
+        process.send_signal(signal.SIGTERM)
+        rest, errors = process.communicate(timeout=30)
+        assert (process.returncode, rest) == (0, "")
+        assert "Traceback" not in errors
+        if not (PAGE / "index.html").is_file():
+            assert "npm run build" in errors
+        with pytest.raises(ServerError, match="does not answer"):
+            client.project()
+
+
+def _listen(address):
+    """Lines of the event stream, as they come."""
+    base, token = address.split("/#token=")
+    request = urllib.request.Request(
+        f"{base}/api/events", headers={"Authorization": f"Bearer {token}"}
+    )
+    stream = urllib.request.urlopen(request, timeout=60)
+    assert stream.headers["content-type"].startswith("text/event-stream")
+    lines = [stream.readline().decode().strip()]  # the greeting: we are on the list
+
+    def read():
+        for line in stream:
+            lines.append(line.decode().strip())
+
+    threading.Thread(target=read, daemon=True).start()
+    return lines
+
+
+def test_a_port_that_is_taken_is_named(photographs, tmp_path, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        words = ["annotate", photographs, "--project", tmp_path / "p", "--port", port, "--no-open"]
+        assert main([str(word) for word in words]) == 2
+    assert "try another --port" in capsys.readouterr().err
+
+
+def test_other_machines_are_refused_before_anything_is_made(photographs, tmp_path, capsys):
+    words = ["annotate", photographs, "--project", tmp_path / "p", "--host", "0.0.0.0"]
+    assert main([str(word) for word in words]) == 2
+    assert "this machine only" in capsys.readouterr().err
+    assert not (tmp_path / "p").exists()
+
+
+def test_photographs_that_are_not_there_are_named(tmp_path, capsys):
+    words = ["annotate", tmp_path / "none", "--project", tmp_path / "p", "--no-open"]
+    assert main([str(word) for word in words]) == 2
+    assert "none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:1/", "https://a/#token=b", "x"])
+def test_a_client_wants_the_whole_address(address):
+    with pytest.raises(UsageError, match="whole line"):
+        Client(address)
+
+
+def test_an_event_reaches_all_who_listen_and_the_end_ends_them():
+    import asyncio
+
+    async def listen(events, heard):
+        async for text in events.stream():
+            heard.append(text)
+
+    async def play():
+        events, heard = Events(), ([], [])
+        listeners = [asyncio.create_task(listen(events, each)) for each in heard]
+        await asyncio.sleep(0.01)
+        thread = threading.Thread(target=events.publish, args=({"kind": "x"},))
+        thread.start()
+        await asyncio.sleep(0.05)
+        events.close()
+        await asyncio.wait_for(asyncio.gather(*listeners), 5)
+        return heard
+
+    for each in asyncio.run(play()):
+        assert each[1:] == [b'data: {"kind": "x"}\n\n']
+
+
+def test_a_listener_that_sleeps_loses_the_oldest_and_costs_no_memory():
+    import asyncio
+
+    async def play():
+        events = Events()
+        stream = events.stream()
+        await anext(stream)
+        for number in range(1000):
+            events.publish({"n": number})
+        await asyncio.sleep(0.01)
+        first = json.loads((await anext(stream))[6:])
+        await stream.aclose()
+        return first["n"]
+
+    assert asyncio.run(play()) == 1000 - 256
