@@ -23,6 +23,8 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 START_SECONDS = 120  # the first start of a project makes the decoder
 PATIENCE = 120_000  # milliseconds; a busy machine is no failure
 
+SAVE_STATE, IMAGE_NAME = "[data-testid=save-state]", "[data-testid=image-name]"
+
 
 class Annotator:
     """`samkit annotate` in a process of its own."""
@@ -102,6 +104,16 @@ class Person:
         self.page.goto(address)
         self.get("ready").wait_for()
 
+    def until(self, condition: str, value: Any = None) -> None:
+        """Waits for a JavaScript function of a value to be true.
+
+        The page's policy forbids what playwright's own `wait_for_function` does.
+        """
+        end = time.monotonic() + PATIENCE / 1000
+        while not self.page.evaluate(condition, value):
+            assert time.monotonic() < end, f"{condition} of {value} did not come true"
+            time.sleep(0.03)
+
     def place(self, x: float, y: float) -> tuple[float, float]:
         """Where a pixel of the image is in the window."""
         at = self.page.evaluate("([x, y]) => window.__samkit.toWindow(x, y)", [x, y])
@@ -123,7 +135,7 @@ class Person:
         """Moves there; returns the milliseconds until the mask was painted."""
         before = self.page.evaluate("window.__samkit.hovers")
         self.page.mouse.move(*self.place(x, y))
-        self.page.wait_for_function("n => window.__samkit.hovers > n", arg=before)
+        self.until("n => window.__samkit.hovers > n", before)
         return self.page.evaluate("window.__samkit.lastHoverMs")
 
     def key(self, name: str) -> None:
@@ -133,15 +145,11 @@ class Person:
     def commit(self, count: int) -> None:
         """Enter, and then the list has so many masks."""
         self.key("Enter")
-        self.page.wait_for_function(
-            "n => document.querySelectorAll('[data-testid=instance]').length === n", arg=count
-        )
+        self.until("n => document.querySelectorAll('[data-testid=instance]').length === n", count)
 
     def wait_until(self, state: str) -> None:
         """Waits for a word of the save state."""
-        self.page.wait_for_function(
-            "s => document.querySelector('[data-testid=save-state]').textContent === s", arg=state
-        )
+        self.until(f"s => document.querySelector('{SAVE_STATE}').textContent === s", state)
 
     def go_to(self, name: str) -> None:
         """Goes through the images until one is open."""
@@ -150,9 +158,7 @@ class Person:
                 break
             now = self.get("image-name").text_content()
             self.get("next-image").click()
-            self.page.wait_for_function(
-                "n => document.querySelector('[data-testid=image-name]').textContent !== n", arg=now
-            )
+            self.until(f"n => document.querySelector('{IMAGE_NAME}').textContent !== n", now)
         self.get("ready").wait_for()
 
 

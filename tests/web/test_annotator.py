@@ -114,7 +114,7 @@ def test_the_keyboard_alone_makes_labels_and_deletes_a_mask(annotator: Any, pers
     person.key("j")
     person.key("Delete")
     person.wait_until("saved")
-    person.page.wait_for_function("!document.querySelector('[data-testid=instance]')")
+    person.until("() => !document.querySelector('[data-testid=instance]')")
     person.wait_until("saved")
     assert annotator.instances("3-rocket.png") == []
 
@@ -154,12 +154,10 @@ def test_masks_outlive_a_killed_server_and_leave_as_coco(annotator: Any, person:
     assert person.get("image-name").text_content() == name
     assert person.get("instance").count() == 5
     person.get("submit-image").click()
-    person.page.wait_for_function(
-        "n => document.querySelector('[data-testid=image-name]').textContent !== n", arg=name
-    )
+    person.until("n => document.querySelector('[data-testid=image-name]').textContent !== n", name)
     job = annotator.wait_for(annotator.ask("/api/exports", {"format": "coco"})["job"])
     archive = zipfile.ZipFile(io.BytesIO(annotator.ask(job["result"]["file"])))
-    (document,) = [n for n in archive.namelist() if n.endswith(".json") and "annot" in n.lower()]
+    (document,) = [n for n in archive.namelist() if n.endswith("instances.json")]
     exported = COCO()
     exported.dataset = json.loads(archive.read(document))
     exported.createIndex()

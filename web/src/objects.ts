@@ -1,7 +1,7 @@
 /** The objects of the open image: instances with their pixels at hand. */
 
 import { decode } from "./masks/rle";
-import type { MaskCrop } from "./masks/crop";
+import { area, type MaskCrop } from "./masks/crop";
 import type { Instance } from "./types";
 
 export interface MaskObject {
@@ -18,4 +18,13 @@ export const objectOf = (instance: Instance): MaskObject => ({
 export function replaced(objects: readonly MaskObject[], object: MaskObject): MaskObject[] {
   const at = objects.findIndex(({ instance }) => instance.id === object.instance.id);
   return at < 0 ? [...objects, object] : objects.with(at, object);
+}
+
+const areas = new WeakMap<MaskCrop, number>();
+
+/** Pixels of a mask, counted once. */
+export function areaOf(mask: MaskCrop): number {
+  let count = areas.get(mask);
+  if (count === undefined) areas.set(mask, (count = area(mask)));
+  return count;
 }

@@ -2,7 +2,7 @@ import { useState } from "preact/hooks";
 import { colourOf, css } from "../colours";
 import { removeObject, select, toggleLabel, update } from "../editor";
 import { act } from "../input";
-import type { MaskObject } from "../objects";
+import { areaOf, type MaskObject } from "../objects";
 import {
   allHidden, contrast, draft, draftChanges, failed, image, labels, objects, opacity, project,
   suggestions, threshold,
@@ -58,7 +58,7 @@ function Labels() {
   );
 }
 
-const area = (pixels: number): string =>
+const short = (pixels: number): string =>
   pixels >= 1e6 ? `${(pixels / 1e6).toFixed(1)}M` : pixels >= 1e3 ? `${Math.round(pixels / 1e3)}k` : `${pixels}`;
 
 function Row({ object, index }: { object: MaskObject; index: number }) {
@@ -69,12 +69,12 @@ function Row({ object, index }: { object: MaskObject; index: number }) {
   const score = instance.predicted_iou;
   return (
     <li class={`instance ${active ? "active" : ""} ${instance.hidden ? "off" : ""}`} data-testid="instance" data-id={instance.id}>
-      <button type="button" class="pick" aria-pressed={active} onClick={() => void select(instance.id)} title={`${mask.w} × ${mask.h} pixels, ${instance.stage}`}>
+      <button type="button" class="pick" aria-pressed={active} onClick={() => void select(instance.id)} title={`${areaOf(mask)} pixels, ${instance.stage}`}>
         <span class={`swatch ${suggested ? "striped" : ""}`} style={{ background: css(colourOf(instance.id)) }} />
         <span class="number">{index + 1}</span>
         <span class={instance.labels.length ? "text" : "text muted"}>{name}</span>
         {suggested && <span class="tag">{score === null ? "?" : score.toFixed(2)}</span>}
-        <span class="muted">{area(mask.w * mask.h)}</span>
+        <span class="muted">{short(areaOf(mask))}</span>
       </button>
       {suggested && (
         <>

@@ -7,6 +7,14 @@ const TOOLS: readonly ToolName[] = ["point", "box", "scribble", "brush", "eraser
 
 export const keyOf = (action: Action): string => bindings.value[action][0] ?? "";
 
+const BRIEF = { "Ctrl+": "^", "Shift+": "⇧", Enter: "↵", Escape: "Esc", Delete: "Del" };
+
+/** A key's name in the little room under an icon. */
+export const brief = (key: string): string =>
+  Object.entries(BRIEF)
+    .reduce((text, [long, short]) => text.replace(long, short), key)
+    .toUpperCase();
+
 /** A button that the mouse presses leaves the keys where they were. */
 export function keepFocus(event: MouseEvent): void {
   if (!(event.target instanceof HTMLInputElement)) event.preventDefault();
@@ -34,7 +42,7 @@ export function ActionButton({ action, icon, testid, pressed, disabled }: Props)
       onClick={() => act(action)}
     >
       <Icon name={icon} />
-      <kbd>{keyOf(action).replace("Ctrl+", "^").replace("Shift+", "⇧").replace("Enter", "↵").replace("Escape", "Esc").toUpperCase()}</kbd>
+      <kbd>{brief(keyOf(action))}</kbd>
     </button>
   );
 }
