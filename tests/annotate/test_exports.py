@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
+from samkit.annotate.events import Events
+from samkit.annotate.jobs import Jobs
 from samkit.annotate.snapshots import write_snapshot
+from samkit.annotate.tables import Job
 from samkit.datasets.formats import FORMATS
 from samkit.datasets.store import StoreReader
 from samkit.errors import UsageError
@@ -115,3 +118,22 @@ def test_the_file_of_a_snapshot_says_what_is_in_it(labelled, project):
     snapshot = write_snapshot(project)
     listed = json.loads((snapshot.folder / ".snapshot.json").read_text())
     assert set(listed) == {"0.json", "0.png", "1.json", "1.png"}
+
+
+def test_a_job_that_an_earlier_server_left_is_failed_and_another_project_s_is_not(server, project):
+    with project.database.write() as session:
+        for name, owner in (("mine", project.id), ("theirs", "another")):
+            session.add(
+                Job(
+                    id=name,
+                    project=owner,
+                    kind="export",
+                    state="running",
+                    wanted={},
+                    editor="a",
+                    at=0.0,
+                )
+            )
+    Jobs(project, Events()).close()
+    assert server.get("/api/jobs/mine")["state"] == "failed"
+    assert server.get("/api/jobs/theirs")["state"] == "running"

@@ -55,7 +55,7 @@ def create_app(
         people=People(database, token),
         queue=Queue(database),
         events=events,
-        jobs=Jobs(database, events),
+        jobs=Jobs(project_, events),
         preparing=preparing,
     )
 

@@ -72,13 +72,19 @@ class Client:
         """All images in the queue's order, or those in one state."""
         after = None
         while True:
-            asked = {"limit": 500, "state": state, "after": after}
-            query = urlencode({key: value for key, value in asked.items() if value is not None})
-            page = self._json("GET", f"/api/images?{query}")
+            page = self.list_images(state, after)
             yield from page["images"]
             after = page["next"]
             if after is None:
                 return
+
+    def list_images(
+        self, state: str | None = None, after: str | None = None, limit: int = 500
+    ) -> dict[str, Any]:
+        """One page of the list: {images, next}; `after` is the `next` of the page before."""
+        asked = {"limit": limit, "state": state, "after": after}
+        query = urlencode({key: value for key, value in asked.items() if value is not None})
+        return dict(self._json("GET", f"/api/images?{query}"))
 
     def next(self, after: str | None = None) -> Taken | None:
         """The next image on which nobody works, or None."""

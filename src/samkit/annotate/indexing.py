@@ -61,9 +61,10 @@ def index(
     for start in range(0, len(paths), _AT_ONCE):
         part = paths[start : start + _AT_ONCE]
         seen = _look(part, _unchanged(database, part), result)
-        with database.write() as session:
-            for file in seen:
-                _take_in(session, file, result)
+        if seen:
+            with database.write() as session:
+                for file in seen:
+                    _take_in(session, file, result)
         if progress is not None:
             progress(min(start + _AT_ONCE, len(paths)), len(paths))
     return result

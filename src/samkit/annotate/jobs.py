@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import update
 
 from samkit.annotate.access import Person
-from samkit.annotate.database import Database
 from samkit.annotate.events import Events
+from samkit.annotate.project import Project
 from samkit.annotate.refusals import NotFound
 from samkit.annotate.tables import Job
 from samkit.errors import SamkitError
@@ -22,21 +22,29 @@ Work = Callable[[Progress], dict[str, Any]]
 class Jobs:
     """Runs jobs in their order."""
 
-    def __init__(self, database: Database, events: Events) -> None:
-        """Jobs that an earlier server left unfinished are failed."""
-        self._database = database
+    def __init__(self, project: Project, events: Events) -> None:
+        """Jobs that an earlier server of the same project left unfinished are failed."""
+        self._project = project.id
+        self._database = database = project.database
         self._events = events
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="jobs")
         with database.write() as session:
             session.execute(
                 update(Job)
-                .where(Job.state.in_(("waiting", "running")))
+                .where(Job.project == project.id, Job.state.in_(("waiting", "running")))
                 .values(state="failed", error="The server was stopped; ask for it again.")
             )
 
     def start(self, kind: str, wanted: dict[str, Any], person: Person, work: Work) -> str:
         """Put a job into the queue; returns its id."""
-        job = Job(kind=kind, state="waiting", wanted=wanted, editor=person.name, at=time.time())
+        job = Job(
+            project=self._project,
+            kind=kind,
+            state="waiting",
+            wanted=wanted,
+            editor=person.name,
+            at=time.time(),
+        )
         with self._database.write() as session:
             session.add(job)
         self._thread.submit(self._run, job.id, kind, work)

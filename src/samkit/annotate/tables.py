@@ -149,6 +149,8 @@ class Job(Base):
     __tablename__ = "jobs"
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True, default=new_id)
+    project: Mapped[str] = mapped_column(String(64))
+    """Id of the project whose server does it; several may share a database."""
     kind: Mapped[str] = mapped_column(String(20))
     state: Mapped[str] = mapped_column(String(20))
     """waiting, running, done or failed."""
