@@ -117,13 +117,21 @@ def test_every_route_refuses_a_foreign_origin(server, origin):
     assert rows(server) == before
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_browser_that_says_it_comes_from_elsewhere_gets_no_further_than_the_page(server, site):
+    image = server.images()[0]["id"]
+    for method, path in routes_of(server):
+        if path not in PUBLIC:
+            headers = {"sec-fetch-site": site}
+            answer = server.http.request(method, filled(path, image), headers=headers)
+            assert answer.status_code == 403, path
+
+
 def test_its_own_origin_is_welcome(server):
     image = server.images()[0]["id"]
-    for origin in (f"http://{HOST}",):
-        answer = server.http.post(
-            f"/api/images/{image}/submit", json={"seconds": 1}, headers={"origin": origin}
-        )
-        assert answer.status_code == 200
+    headers = {"origin": f"http://{HOST}", "sec-fetch-site": "same-origin"}
+    answer = server.http.post(f"/api/images/{image}/submit", json={"seconds": 1}, headers=headers)
+    assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("kind", BODIES)

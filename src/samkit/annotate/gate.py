@@ -72,7 +72,8 @@ class Gate:
             return 403, "This server does not go by that name; use the address it printed."
         if len(origins) > 1 or any(origin.lower() not in self._origins for origin in origins):
             return 403, "Other pages may not ask this server."
-        if headers.get("sec-fetch-site", "none") == "cross-site" and not _is_public(scope["path"]):
+        site = headers.get("sec-fetch-site", "none")
+        if site not in ("same-origin", "none") and not _is_public(scope["path"]):
             return 403, "Other pages may not ask this server."
         if scope["method"] not in _METHODS:
             return 405, "This method is not used here."
