@@ -7,7 +7,7 @@ import type { Decoded } from "./decoder/model";
 import { hooks } from "./hooks";
 import type { Point } from "./masks/brush";
 import { showLive, stage } from "./scene";
-import { draft, frame, hover, project } from "./state";
+import { decoderLoaded, draft, frame, hover, project } from "./state";
 import type { Prompt } from "./types";
 
 export const decoder = new DecoderClient();
@@ -26,6 +26,7 @@ export function loadDecoder(): Promise<unknown> {
     ]);
     if (constants.model.id !== model.id) throw new Error("The decoder is not the model's own.");
     await decoder.load(image, prompts, constants);
+    decoderLoaded.value = true;
   })();
   loaded.catch(() => (loaded = null)); // so that it is tried again
   return loaded;

@@ -21,6 +21,9 @@ export const objects = signal<readonly MaskObject[]>([]);
 /** What is encoded; null until the embedding and the decoder are there. */
 export const frame = signal<Frame | null>(null);
 
+/** Whether the decoder is loaded; before a project's first use the server has to make it. */
+export const decoderLoaded = signal(false);
+
 export const draft = signal<Draft | null>(null);
 /** Counts the draft's changes, for those who show it. */
 export const draftChanges = signal(0);

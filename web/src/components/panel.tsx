@@ -128,7 +128,9 @@ function Suggestions() {
         Suggestions <span class="muted">{suggestions.value.length}</span>
       </h2>
       <label class="slider">
-        at least <b>{threshold.value.toFixed(2)}</b>
+        <span>
+          from <b>{threshold.value.toFixed(2)}</b>
+        </span>
         <input type="range" min="0" max="1" step="0.01" value={threshold.value} onInput={(event) => (threshold.value = Number(event.currentTarget.value))} />
       </label>
       <div class="buttons">

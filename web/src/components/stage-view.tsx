@@ -5,7 +5,7 @@ import { hooks } from "../hooks";
 import { attach } from "../input";
 import { stage } from "../scene";
 import {
-  allHidden, busy, contrast, draft, draftChanges, frame, hover, image, message, opacity, tool,
+  allHidden, busy, contrast, decoderLoaded, draft, draftChanges, frame, hover, image, message, opacity, tool,
 } from "../state";
 import { chooseAt } from "../editor";
 import { keepFocus } from "./toolbar";
@@ -61,7 +61,9 @@ function Status() {
           {closeUp ? "close-up" : "ready"}
         </span>
       ) : (
-        <span class="chip wait" role="status">encoding …</span>
+        <span class="chip wait" role="status">
+          {decoderLoaded.value ? "encoding …" : "preparing the decoder …"}
+        </span>
       )}
       {busy.value && <span class="chip wait">…</span>}
       {single && (
