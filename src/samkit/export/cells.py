@@ -6,7 +6,6 @@ depends on the prompt: what does is multiplied by the tokens instead, which are 
 """
 
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -88,29 +87,12 @@ class CellAttention(nn.Module):
         return _plain(x).unflatten(-1, (self.heads, -1)).transpose(0, 1)  # heads x L x d
 
 
-class CellNorm(nn.Module):
-    """A norm of cells 1 x N x C as of a grid.
-
-    onnxruntime merges a norm of three-dimensional input with the addition before it, into a kernel
-    that is 2.5 times as slow as both.
-    """
-
-    def __init__(self, norm: nn.LayerNorm) -> None:
-        super().__init__()
-        self.norm = norm
-
-    def forward(self, cells: Tensor) -> Tensor:
-        """1 x N x C to 1 x N x C."""
-        return _plain(self.norm(cells[None]))
-
-
 def with_cell_attention(decoder: MaskDecoder) -> MaskDecoder:
     """The decoder, whose attention between tokens and image now serves single prompts."""
     transformer = decoder.transformer
     for layer in transformer.layers:
         for name in ("cross_attn_token_to_image", "cross_attn_image_to_token"):
             layer.set_submodule(name, CellAttention(getattr(layer, name)))
-        layer.set_submodule("norm4", CellNorm(cast(nn.LayerNorm, layer.norm4)))
     transformer.set_submodule(
         "final_attn_token_to_image", CellAttention(transformer.final_attn_token_to_image)
     )

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from samkit.export.cells import Cells, with_cell_attention
+from samkit.export.norms import with_stepped_norms
 from samkit.modeling import Sam
 
 PROMPT_NAMES = ("point_coords", "point_labels", "mask_input", "has_mask_input")
@@ -24,6 +25,7 @@ class PromptedDecoder(nn.Module):
         self.prompt_encoder = copy.deepcopy(sam.prompt_encoder).cpu().float().eval()
         decoder = copy.deepcopy(sam.mask_decoder).cpu().float().eval()
         self.decoder = with_cell_attention(decoder)
+        with_stepped_norms(self)
         self.requires_grad_(False)
 
     def forward(
