@@ -195,3 +195,42 @@ def test_a_stale_change_is_shown_side_by_side_and_both_can_be_kept(
     found = annotator.instances(name)
     assert sorted(i["labels"] for i in found) == [[], ["theirs"]]
     assert len({pixels(i).sum() for i in found}) == 2
+
+
+def test_suggestions_are_accepted_and_rejected_by_key_and_no_label_runs_as_script(
+    annotator: Any, person: Any
+) -> None:
+    name, script = "0-astronaut-0.png", "<img src=x onerror=\"document.title='run'\">"
+    person.open(annotator.address)
+    person.go_to(name)
+    image = annotator.ask(f"/api/images/{annotator.image_id(name)}")
+    operations = []
+    for i, score in enumerate((0.95, 0.9, 0.4)):
+        mask = np.zeros((image["height"], image["width"]), np.uint8, order="F")
+        mask[40 + 100 * i : 100 + 100 * i, 50:200] = 1
+        rle = coco.encode(mask)
+        value = {
+            "rle": {"size": list(mask.shape), "counts": rle["counts"].decode()},
+            "labels": [script],
+            "stage": "suggested",
+            "predicted_iou": score,
+        }
+        put = {"op": f"suggested-{i}", "kind": "put", "instance": f"suggested-{i}", "base": 0}
+        operations.append({**put, "value": value})
+    annotator.ask(
+        f"/api/images/{image['id']}/operations", {"client": "model", "operations": operations}
+    )
+    person.page.reload()
+    person.until("() => document.querySelectorAll('[data-testid=instance]').length === 3")
+    person.get("ready").wait_for()
+    person.key("Shift+Y")
+    person.until(
+        "() => document.querySelector('[data-testid=accept-all]')?.textContent === 'All 0'"
+    )
+    person.key("x")
+    person.until("() => document.querySelectorAll('[data-testid=instance]').length === 2")
+    person.wait_until("saved")
+    found = annotator.instances(name)
+    assert [i["stage"] for i in found] == ["accepted", "accepted"]
+    assert found[0]["labels"] == [script]
+    assert person.page.title() != "run"
