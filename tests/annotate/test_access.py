@@ -95,6 +95,13 @@ def test_every_route_but_the_page_wants_the_token(server):
     assert rows(server) == before
 
 
+def test_a_database_that_is_gone_lets_nobody_in(server):
+    with server.app.services.project.database.write() as session:
+        session.execute(text("ALTER TABLE users RENAME TO gone"))
+    answer = stranger(server, Authorization=f"Bearer {new_token()}").get("/api/project")
+    assert answer.status_code == 503 and answer.json()["error"].endswith("try again.")
+
+
 @pytest.mark.parametrize("host", FOREIGN)
 def test_every_route_refuses_a_foreign_host(server, host):
     image, before = server.images()[0]["id"], rows(server)

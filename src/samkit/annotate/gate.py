@@ -7,6 +7,7 @@ body, and not too large; a token, for all but the page itself.
 import json
 from collections.abc import Iterable
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -86,7 +87,10 @@ class Gate:
         sent = Headers(scope=scope).getlist("authorization")
         kind, _, token = sent[0].partition(" ") if len(sent) == 1 else ("", "", "")
         if kind.lower() == "bearer" and token:
-            person = await run_in_threadpool(self._people.who, token.strip())
+            try:
+                person = await run_in_threadpool(self._people.who, token.strip())
+            except SQLAlchemyError:
+                return 503, "The database cannot be used just now; try again."
             if person is not None:
                 scope.setdefault("state", {})["person"] = person
                 return None
