@@ -2,8 +2,9 @@
 
 import * as api from "./api";
 import { loadDecoder } from "./decoding";
-import { loadLabels, versionArrived } from "./editor";
+import { versionArrived } from "./editor";
 import { Journal } from "./journal";
+import { loadLabels } from "./labels";
 import { resume, start } from "./navigation";
 import { Saver } from "./saver";
 import { dialog, failed, images, progress, project, saver } from "./state";

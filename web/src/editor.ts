@@ -6,10 +6,11 @@ import { BLANK, Draft, type DraftState } from "./draft";
 import type { History } from "./history";
 import { at, EMPTY, isEmpty, tight, type MaskCrop } from "./masks/crop";
 import { encode } from "./masks/rle";
+import { rememberLabels } from "./labels";
 import { replaced, type MaskObject } from "./objects";
 import { showLive, showObjects, stage } from "./scene";
 import {
-  busy, draft, draftChanges, failed, frame, image, labels, objects, project, saver, say, seconds,
+  busy, draft, draftChanges, failed, frame, image, objects, project, saver, say, seconds,
   statistics,
 } from "./state";
 import type { Instance, InstanceValue, Prompt } from "./types";
@@ -294,33 +295,6 @@ export function update(object: MaskObject, fields: Partial<InstanceValue>): void
   if (!now) return;
   put({ ...now.instance, ...fields }, now.mask);
   if ("hidden" in fields || "stage" in fields) showObjects([now.mask]);
-}
-
-/** Labels of the object at hand: adds one, or takes it away. */
-export function toggleLabel(label: string): void {
-  const current = draft.value;
-  const text = label.trim();
-  if (!text) return;
-  if (!current) return say("Select or make an object first; a label belongs to one.");
-  const { labels: had } = current;
-  current.labels = had.includes(text) ? had.filter((l) => l !== text) : [...had, text];
-  current.changed = current.changed || current.origin !== null;
-  current.timer.touch();
-  rememberLabels([text]);
-  draftChanges.value++;
-}
-
-const LABELS = "samkit-labels";
-
-export function loadLabels(): void {
-  labels.value = JSON.parse(localStorage.getItem(`${LABELS}-${project.value?.id}`) ?? "[]");
-}
-
-function rememberLabels(used: readonly string[]): void {
-  const fresh = used.filter((label) => !labels.value.includes(label));
-  if (!fresh.length) return;
-  labels.value = [...labels.value, ...new Set(fresh)];
-  localStorage.setItem(`${LABELS}-${project.value?.id}`, JSON.stringify(labels.value));
 }
 
 /** Takes the objects of an image that was opened. */

@@ -2,10 +2,11 @@
 
 import { hoverAt, stopHover } from "./decoding";
 import {
-  cancel, choose, commit, inTurn, objectAt, redo, remove, select, selectNext, toggleLabel,
+  cancel, choose, commit, inTurn, objectAt, redo, remove, select, selectNext,
   undo, update,
 } from "./editor";
 import { Keys, nameOf, type Action } from "./keys";
+import { toggleLabel } from "./labels";
 import type { Point } from "./masks/brush";
 import { closeUp, go, skip, submit } from "./navigation";
 import { pointerAt, setPointer, stage } from "./scene";

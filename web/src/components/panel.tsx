@@ -1,7 +1,8 @@
 import { useState } from "preact/hooks";
 import { colourOf, css } from "../colours";
-import { removeObject, select, toggleLabel, update } from "../editor";
+import { removeObject, select, update } from "../editor";
 import { act } from "../input";
+import { toggleLabel } from "../labels";
 import { areaOf, type MaskObject } from "../objects";
 import {
   allHidden, contrast, draft, draftChanges, failed, image, labels, objects, opacity, project,
