@@ -30,6 +30,7 @@ _EXTRAS = {
     "onnxscript": "onnx",
     "alembic": "annotate",
     "fastapi": "annotate",
+    "psycopg": "annotate",
     "sqlalchemy": "annotate",
     "uvicorn": "annotate",
 }
