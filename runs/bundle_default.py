@@ -44,7 +44,11 @@ def main() -> None:
     sam = checkpoints.load(args.run / MODEL, device="cpu", dtype="float32")
     sharpen(sam, SHARPER)
     about = checkpoints.read_metadata(args.run / MODEL).provenance
-    scores = json.loads(args.scores.read_text())
+    protocols = json.loads(args.scores.read_text())
+    scores = {
+        name: {key: value for key, value in protocols[name].items() if key != "bins"}
+        for name in ("clicks", "box", "calibration")
+    }
     about |= {
         "metrics": {"held out": about["metrics"], "val": scores},
         "licence": LICENCE,
