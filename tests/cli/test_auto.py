@@ -392,7 +392,12 @@ def test_every_setting_is_a_flag_and_presets_fill_those_not_given(
 def in_a_process(words: list[str]) -> subprocess.Popen[str]:
     samkit = os.path.join(os.path.dirname(sys.executable), "samkit")
     return subprocess.Popen(
-        [samkit, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [samkit, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background jobs ignore Ctrl-C, and so would their children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

@@ -39,8 +39,6 @@ class MaskedPyramid(MaskedAutoencoder):
         super().__init__(config.img_size, PATCH)
         self.encoder = PyramidEncoder(config)
         _normalise_by_batch(self.encoder, keep=False)
-        for name, parameter in self.encoder.named_parameters():
-            parameter.requires_grad_(not name.startswith(_NOT_LEARNED))
         self.hidden_colour = nn.Parameter(torch.zeros(1, 3, 1, 1))  # the mean of all images
         self.decoder_embed = nn.Conv2d(config.out_chans, decoder.dim, kernel_size=1)
         self.decoder_blocks = nn.Sequential(*(JoinBlock(decoder.dim) for _ in range(decoder.depth)))
@@ -65,7 +63,6 @@ class MaskedPyramid(MaskedAutoencoder):
         over = cells.repeat_interleave(PATCH, dim=2).repeat_interleave(PATCH, dim=3)
         return torch.where(over, self.hidden_colour, images)
 
-    @torch.no_grad()
     def encoder_weights(self, images: Iterable[Tensor]) -> dict[str, Tensor]:
         """The encoder but for its layers of finer features, which start fresh.
 

@@ -122,9 +122,11 @@ class Pretrainer:
                 "recipe": _plain(self.recipe),
             },
         )
+        with torch.no_grad():
+            weights = self.model.encoder_weights(self._whole_images())
         save_mae(
             self.folder / MODEL,
-            self.model.encoder_weights(self._whole_images()),
+            weights,
             self.recipe.model,
             {
                 **self.provenance,
