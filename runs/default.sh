@@ -25,8 +25,10 @@ for source in "$data"/train/*/; do
     esac
 done
 
-"$samkit" train "${sources[@]}" -o "$run" --recipe "$recipe" "${start[@]}" "$@"
-# That ends with 130, and this script with it, where it was stopped before the recipe's end.
+"$samkit" train "${sources[@]}" -o "$run" --recipe "$recipe" "${start[@]}" "$@" || {
+    code=$? # 1: images that cannot be read were named and left out; 130: stopped before the end
+    [ "$code" -eq 1 ] || exit "$code"
+}
 
 score() {  # score NAME DATA FLAGS...: a table, RUN/NAME.json, and curves in RUN/NAME/
     local name=$1 what=$2
