@@ -50,6 +50,15 @@ def test_a_finished_run_is_left_as_it_is_and_can_be_made_longer(samkit, photos: 
     assert [row["step"] for row in rows(Path("run"))] == ["1", "2"]
 
 
+def test_a_run_can_be_made_in_slices_and_its_state_in_shards(samkit, photos: Path) -> None:
+    words = ["pretrain", photos, "-o", "run", *DEBUG, "--shard-mb", "1"]
+    done = samkit(*words, "--until", "1")
+    assert done.code == 0 and "stopped after step 1" in done.err
+    assert max(path.stat().st_size for path in Path("run").glob("state-*")) <= 1 << 20
+    done = samkit(*words, "--max-minutes", "1e-9")
+    assert done.code == 130 and "stopped after step 2" in done.err
+
+
 def test_broken_pictures_are_named_and_the_code_says_so(samkit, photos: Path) -> None:
     (photos / "broken.jpg").write_bytes(b"no picture")
     done = samkit("pretrain", photos, "-o", "run", DEBUG, "--steps", "2")
@@ -69,9 +78,9 @@ def test_a_run_among_its_pictures_does_not_learn_from_its_own(samkit, photos: Pa
     ("words", "said"),
     [
         (["--recipe", "nosuch"], "nosuch is no recipe; known are debug, default, vit_b"),
-        ([*DEBUG, "--steps", "0"], "must be at least 1"),
-        ([*DEBUG, "--lr", "0"], "learning rate must be above 0"),
-        ([*DEBUG, "--workers", "0"], "At least one thread"),
+        ([*DEBUG, "--steps", "0"], "--steps must be more than 0"),
+        ([*DEBUG, "--lr", "0"], "--lr must be more than 0"),
+        ([*DEBUG, "--max-minutes", "nan"], "--max-minutes must be more than 0"),
         (["--recipe", "debug", "--device", "abacus"], "There is no device 'abacus'"),
     ],
 )

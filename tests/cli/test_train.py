@@ -57,7 +57,10 @@ def test_a_run_goes_from_images_to_a_checkpoint(data: Path, tmp_path: Path, caps
         (["--recipe", "nosuch"], "nosuch is no recipe; known are debug, default, finetune"),
         (["--recipe", "debug", "--freeze", "decoder"], "No parameter is called decoder"),
         (["--recipe", "debug", "--init", "nosuch.pth"], "nosuch.pth"),
-        (["--recipe", "vit_b", "--init", "imagenet", "--steps", "0"], "fit the default model"),
+        (["--recipe", "vit_b", "--init", "imagenet"], "fit the default model"),
+        (["--recipe", "debug", "--workers", "0"], "--workers must be more than 0"),
+        (["--recipe", "debug", "--shard-mb", "0"], "--shard-mb must be at least 1"),
+        (["--recipe", "debug", "--synthetic", "2", "--textures", "nowhere"], "nowhere"),
     ],
 )
 def test_wrong_wishes_are_one_sentence(
@@ -67,6 +70,16 @@ def test_wrong_wishes_are_one_sentence(
     error = capsys.readouterr().err
     assert sentence in error and error.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_synthetic_scenes_take_their_textures_from_photographs(
+    data: Path, tmp_path: Path, capsys
+) -> None:
+    out = tmp_path / "run"
+    words = ["--recipe", "debug", "--synthetic", "2", "--textures", str(data), "--steps", "1"]
+    assert main(["train", str(data), "-o", str(out), *words]) == 0
+    about = checkpoints.read_metadata(out / "model.safetensors").provenance
+    assert about["data"] == {data.stem: 3, "synthetic": 2}
 
 
 def test_missing_data_is_one_sentence(tmp_path: Path, capsys) -> None:
@@ -101,7 +114,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(data: Path, tmp_path: Path) 
 def test_a_pretrained_encoder_is_a_start(data: Path, tmp_path: Path, capsys) -> None:
     first, second = tmp_path / "mae", tmp_path / "run"
     assert main(["pretrain", str(data), "-o", str(first), "--recipe", "debug"]) == 0
-    words = ["train", str(data), "-o", str(second), "--recipe", "debug", "--lr", "0"]
+    words = ["train", str(data), "-o", str(second), "--recipe", "debug", "--lr", "1e-30"]
     assert main([*words, "--init", str(first / "model.safetensors"), "--no-tensorboard"]) == 0
     stem = "image_encoder.trunk.stem.conv.weight"
     trained = load_file(second / "model.safetensors")[stem]

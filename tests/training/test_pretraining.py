@@ -148,7 +148,7 @@ def test_processes_that_share_a_batch_sum_to_its_gradient(make: Make, tmp_path: 
         model = new_model("vit")
         images = UnlabelledImages(make(tmp_path).images.paths, RECIPE, model.patches)
         run = Pretrainer(model, images, tmp_path, world=world)
-        run.step = 1  # the rate of step 0 is 0
+        run.course.step = 1  # the rate of step 0 is 0
         run._learn([images.example(1, k) for k in run.share])
         return [p.grad for p in model.parameters()]
 

@@ -2,12 +2,11 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from samkit.cli.flags import Flag
-from samkit.cli.stopping import asked_to_stop
+from samkit.cli.run_flags import RunFlags
 from samkit.errors import UsageError
 
 _HELP = """
@@ -19,6 +18,8 @@ Example: samkit pretrain photos/ --recipe default -o runs/mae
 
 torchrun --nproc-per-node 8 -m samkit pretrain imagenet/ --recipe vit_b -o runs/mae_b
 """
+
+_THE_RECIPE_S = RunFlags()
 
 app = App(
     name="pretrain",
@@ -34,15 +35,7 @@ def pretrain(
     *,
     out: Annotated[Path, Parameter(name=("--out", "-o"))],
     recipe: str = "default",
-    steps: int | None = None,
-    batch: int | None = None,
-    at_once: int | None = None,
-    lr: float | None = None,
-    seed: int | None = None,
-    save_every: int | None = None,
-    device: str = "auto",
-    workers: int = 1,
-    bfloat16: Flag = False,
+    run: Annotated[RunFlags, Parameter(name="*", group="Run")] = _THE_RECIPE_S,
 ) -> int:
     """Pre-train an image encoder by masked autoencoding; it needs no labels.
 
@@ -54,45 +47,17 @@ def pretrain(
         Folder of the run; made where it is missing, gone on with where it holds one.
     recipe
         debug, default, vit_b, vit_l, vit_h: see docs/pretraining.md.
-    steps
-        Optimiser steps, instead of the recipe's.
-    batch
-        Images of a step over all processes, instead of the recipe's; the learning rate follows.
-    at_once
-        Images that are computed together, instead of the recipe's; fewer need less memory.
-    lr
-        Largest learning rate, instead of the recipe's.
-    seed
-        Of everything random, instead of the recipe's.
-    save_every
-        Steps between two savings, instead of the recipe's.
-    device
-        auto, cpu, cuda, mps.
-    workers
-        Threads that read images.
-    bfloat16
-        Compute matrix products in bfloat16.
     """
     from samkit.training.pretraining_recipes import PRETRAIN_RECIPES, REFERENCE_BATCH
 
     if recipe not in PRETRAIN_RECIPES:
         raise UsageError(f"{recipe} is no recipe; known are {', '.join(PRETRAIN_RECIPES)}.")
-    if workers < 1:
-        raise UsageError(f"At least one thread must read images, not {workers}.")
-    wished: dict[str, Any] = {
-        "steps": steps,
-        "batch": batch,
-        "at_once": at_once,
-        "seed": seed,
-        "save_every": save_every,
-        "autocast": "bfloat16" if bfloat16 else None,
-    }
-    chosen = dataclasses.replace(
-        PRETRAIN_RECIPES[recipe], **{k: v for k, v in wished.items() if v is not None}
-    )
-    if lr is not None:
+    changes = run.changes()
+    lr = changes.pop("lr", None)
+    chosen = dataclasses.replace(PRETRAIN_RECIPES[recipe], **changes)
+    if lr is not None:  # the recipe's own is for a batch of REFERENCE_BATCH
         chosen = dataclasses.replace(chosen, base_lr=lr * REFERENCE_BATCH / chosen.batch)
-    from samkit.cli.pretrain_run import Job, run
+    from samkit.cli import pretrain_run
 
-    with asked_to_stop() as stop:
-        return run(Job(images, out, chosen, device, workers), stop)
+    with run.stopping() as should_stop:
+        return pretrain_run.run(pretrain_run.Job(images, out, chosen, run), should_stop)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from samkit import images
 from samkit.cli.progress import training
+from samkit.cli.run_flags import RunFlags
 from samkit.training.distributed import World, own_device
 from samkit.training.pretraining import MODEL, Pretrainer
 from samkit.training.pretraining_images import UnlabelledImages
@@ -24,8 +25,7 @@ class Job:
     images: list[Path]
     folder: Path
     recipe: PretrainRecipe
-    device: str
-    workers: int
+    flags: RunFlags
 
 
 def run(job: Job, should_stop: Callable[[], bool]) -> int:
@@ -34,7 +34,7 @@ def run(job: Job, should_stop: Callable[[], bool]) -> int:
     own = job.folder.resolve()
     paths = [path for path in images.walk(job.images) if own not in path.resolve().parents]
     unlabelled = UnlabelledImages(paths, job.recipe, model.patches)
-    device = own_device(job.device)
+    device = own_device(job.flags.device)
     world = World.join(device)
     try:
         trainer = Pretrainer(
@@ -42,32 +42,34 @@ def run(job: Job, should_stop: Callable[[], bool]) -> int:
             unlabelled,
             job.folder,
             world=world,
-            workers=job.workers,
+            workers=job.flags.workers,
+            part_bytes=job.flags.part_bytes,
             provenance={"images": len(paths)},
         )
         if world.is_first:
             _watched(job, trainer, should_stop)
         else:
-            trainer.run(should_stop=should_stop)
+            trainer.run(job.flags.until, should_stop=should_stop)
     finally:
         world.leave()
     _tell(job, trainer)
-    if trainer.step < job.recipe.steps:
+    if trainer.step < job.flags.end(job.recipe.steps):
         return INTERRUPTED
     return SOME_FAILED if unlabelled.broken else DONE
 
 
 def _watched(job: Job, trainer: Pretrainer, should_stop: Callable[[], bool]) -> None:
-    recipe = job.recipe
     watch = Watch(job.folder, trainer.step, tensorboard=False)
-    with training(trainer.step, recipe.steps, images_a_step=recipe.batch) as progress:
+    with training(
+        trainer.step, job.flags.end(job.recipe.steps), images_a_step=job.recipe.batch
+    ) as progress:
 
         def report(step: int, seen: dict[str, float]) -> None:
             watch.note(step, seen)
             progress(step, seen)
 
         try:
-            trainer.run(report=report, should_stop=should_stop)
+            trainer.run(job.flags.until, report, should_stop)
         finally:
             watch.close()
 

@@ -1,14 +1,12 @@
 """`samkit train`: promptable training and fine-tuning."""
 
 import dataclasses
-import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from samkit.cli.flags import Flag
-from samkit.cli.stopping import asked_to_stop
+from samkit.cli.run_flags import RunFlags
 from samkit.errors import UsageError
 
 _HELP = """
@@ -21,6 +19,8 @@ Examples: samkit train my_images/ --recipe finetune --init default -o runs/mine
 
 torchrun --nproc-per-node 8 -m samkit train sa-1b/ --recipe vit_b --init mae.pth -o runs/vit_b
 """
+
+_THE_RECIPE_S = RunFlags()
 
 app = App(
     name="train",
@@ -37,19 +37,11 @@ def train(
     out: Annotated[Path, Parameter(name=("--out", "-o"))],
     recipe: str = "default",
     init: str | None = None,
-    freeze: Annotated[tuple[str, ...], Parameter(consume_multiple=False)] = (),
+    freeze: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     synthetic: int = 0,
-    steps: int | None = None,
-    batch: int | None = None,
-    lr: float | None = None,
-    seed: int | None = None,
-    device: str = "auto",
-    workers: int = 1,
-    until: int | None = None,
-    max_minutes: float | None = None,
-    shard_mb: int | None = None,
+    textures: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
     tensorboard: Annotated[bool, Parameter(negative="--no-tensorboard")] = True,
-    bfloat16: Flag = False,
+    run: Annotated[RunFlags, Parameter(name="*", group="Run")] = _THE_RECIPE_S,
 ) -> int:
     """Train a model on images with masks.
 
@@ -68,56 +60,28 @@ def train(
         A part that stays as it is, such as image_encoder; may be given several times.
     synthetic
         Add so many made-up scenes (dead leaves).
-    steps
-        Optimiser steps, instead of the recipe's.
-    batch
-        Images of a step over all processes, instead of the recipe's.
-    lr
-        Largest learning rate, instead of the recipe's.
-    seed
-        Of everything random, instead of the recipe's.
-    device
-        auto, cpu, cuda, mps.
-    workers
-        Threads that make the crops.
-    until
-        Stop after this step; the same command goes on from there.
-    max_minutes
-        Stop after so many minutes; the same command goes on from there.
-    shard_mb
-        Cut the run's state into files of at most so many megabytes.
+    textures
+        Photographs, or folders of them, from which most textures of these scenes are cut; may be
+        given several times.
     tensorboard
         Write TensorBoard's events.
-    bfloat16
-        Compute matrix products in bfloat16.
     """
     from samkit.training.recipes import RECIPES
 
     if recipe not in RECIPES:
         raise UsageError(f"{recipe} is no recipe; known are {', '.join(RECIPES)}.")
-    wished: dict[str, Any] = {"steps": steps, "batch": batch, "lr": lr, "seed": seed}
-    if bfloat16:
-        wished["autocast"] = "bfloat16"
-    chosen = dataclasses.replace(
-        RECIPES[recipe], **{key: value for key, value in wished.items() if value is not None}
-    )
-    from samkit.cli.train_run import Job, run
+    from samkit.cli import train_run
 
-    with asked_to_stop() as stop:
-        deadline = None if max_minutes is None else time.monotonic() + 60 * max_minutes
-        return run(
-            Job(
-                datasets=datasets,
-                folder=out,
-                recipe=chosen,
-                init=init,
-                freeze=freeze,
-                synthetic=synthetic,
-                device=device,
-                workers=workers,
-                until=until,
-                tensorboard=tensorboard,
-                part_bytes=None if shard_mb is None else shard_mb << 20,
-            ),
-            lambda: stop() or (deadline is not None and time.monotonic() > deadline),
-        )
+    job = train_run.Job(
+        datasets=datasets,
+        folder=out,
+        recipe=dataclasses.replace(RECIPES[recipe], **run.changes()),
+        init=init,
+        freeze=freeze,
+        synthetic=synthetic,
+        textures=textures,
+        tensorboard=tensorboard,
+        flags=run,
+    )
+    with run.stopping() as should_stop:
+        return train_run.run(job, should_stop)

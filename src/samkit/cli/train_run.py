@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 
 from samkit.cli.progress import training
+from samkit.cli.run_flags import RunFlags
 from samkit.datasets.dead_leaves import DeadLeaves
 from samkit.datasets.opening import open_dataset
 from samkit.datasets.pairs import PairReader
@@ -31,25 +32,28 @@ class Job:
     init: str | None
     freeze: tuple[str, ...]
     synthetic: int
-    device: str
-    workers: int
-    until: int | None
+    textures: tuple[Path, ...]
     tensorboard: bool
-    part_bytes: int | None
+    flags: RunFlags
 
 
 def run(job: Job, should_stop: Callable[[], bool]) -> int:
     """Trains; 0, 1 where images were left out, 130 where it was asked to stop before its end."""
     cv2.setNumThreads(1)  # the crops' own threads are enough
-    sam = starting_model(job.recipe, job.init, own_device(job.device))
+    sam = starting_model(job.recipe, job.init, own_device(job.flags.device))
     freeze(sam, job.freeze)
     world = World.join(sam.device)
     datasets: list[tuple[str, PairReader]] = [
         (Path(path).stem, open_dataset(path)) for path in job.datasets
     ]
     if job.synthetic:
-        size = sam.image_encoder.img_size
-        datasets.append(("synthetic", DeadLeaves(job.synthetic, size=size, seed=job.recipe.seed)))
+        scenes = DeadLeaves(
+            job.synthetic,
+            size=sam.image_encoder.img_size,
+            seed=job.recipe.seed,
+            textures=job.textures or None,
+        )
+        datasets.append(("synthetic", scenes))
     photographs = Photographs(datasets, job.recipe.held_out)
     trainer = Trainer(
         sam,
@@ -57,19 +61,19 @@ def run(job: Job, should_stop: Callable[[], bool]) -> int:
         job.recipe,
         job.folder,
         world=world,
-        workers=job.workers,
-        part_bytes=job.part_bytes,
+        workers=job.flags.workers,
+        part_bytes=job.flags.part_bytes,
         provenance={
             "data": {name: len(places) for name, places in photographs.sources.items()},
             "init": job.init,
         },
     )
-    end = job.recipe.steps if job.until is None else min(job.until, job.recipe.steps)
+    end = job.flags.end(job.recipe.steps)
     try:
         if world.is_first:
             _watched(job, trainer, end, should_stop)
         else:
-            trainer.run(job.until, should_stop=should_stop)
+            trainer.run(job.flags.until, should_stop=should_stop)
     finally:
         world.leave()
     if world.is_first:
@@ -94,7 +98,7 @@ def _watched(job: Job, trainer: Trainer, end: int, should_stop: Callable[[], boo
                 draw_samples(trainer.sam, photos, job.folder / SAMPLES)
 
         try:
-            trainer.run(job.until, report, should_stop)
+            trainer.run(job.flags.until, report, should_stop)
         finally:
             watch.close()
 

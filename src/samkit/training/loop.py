@@ -1,8 +1,5 @@
 """The training loop, and the folder that a run is."""
 
-import dataclasses
-import json
-import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,19 +9,16 @@ import numpy as np
 import torch
 
 from samkit.checkpoints.samkit_files import save
-from samkit.errors import SamkitError, UsageError
 from samkit.modeling import Sam, ViTConfig
+from samkit.training.course import Course
 from samkit.training.distributed import World
 from samkit.training.loader import CropLoader
 from samkit.training.optimiser import AveragedWeights, learning_rate, parameter_groups
 from samkit.training.photographs import Photographs
 from samkit.training.recipes import Recipe
-from samkit.training.state import load_state, save_state
 from samkit.training.step import PromptableStep
 from samkit.training.validation import choice, validate
 
-NAN_LIMIT = 10
-"""So many steps in a row without a finite loss end the run."""
 MODEL = "model.safetensors"
 """The weights that a run keeps: the best on the images kept aside, else the last."""
 FREE_TO_CHANGE = ("steps", "save_every", "validate_every", "at_once", "cooldown")
@@ -78,11 +72,19 @@ class Trainer:
         self.share = self.world.share(recipe.batch)
         self.averaged = AveragedWeights(sam, recipe.ema) if recipe.ema else None
         self.optimiser = torch.optim.AdamW(parameter_groups(sam, recipe), betas=recipe.betas)
-        self.step = 0
-        self.skipped = 0
+        self.course = Course(folder, sam, self.optimiser, recipe)
         self.best: dict[str, float] = {}
-        self.spent = 0.0
         self._resume()
+
+    @property
+    def step(self) -> int:
+        """Steps that were taken."""
+        return self.course.step
+
+    @property
+    def skipped(self) -> int:
+        """Steps that were taken without a finite loss, and changed nothing."""
+        return self.course.skipped
 
     def run(
         self,
@@ -100,7 +102,6 @@ class Trainer:
         end = recipe.steps if until is None else min(until, recipe.steps)
         step_of = PromptableStep(self.sam, recipe)
         self._train_mode()
-        bad = 0
         for crops in self.loader.batches(self.step, end, self.share, self.workers):
             began = time.perf_counter()
             torch.manual_seed(self._seed(world.rank))  # dropout, drop path
@@ -112,22 +113,10 @@ class Trainer:
             seen = world.mean(step_of.backward(crops, rngs, recipe.batch))
             world.sum_gradients(self.sam.parameters())
             norm = torch.nn.utils.clip_grad_norm_(self.sam.parameters(), recipe.clip_norm)
-            if math.isfinite(seen["loss"]) and bool(torch.isfinite(norm)):
-                self.optimiser.step()
-                if self.averaged is not None:
-                    self.averaged.update(self.sam, self.step)
-                bad = 0
-            else:
-                self.skipped += 1
-                bad += 1
-                if bad == NAN_LIMIT:
-                    raise SamkitError(
-                        f"The loss was not finite {NAN_LIMIT} steps in a row; lower the learning "
-                        "rate with --lr, or look for broken images."
-                    )
-            self.step += 1
+            if self.course.advance(seen["loss"], float(norm)) and self.averaged is not None:
+                self.averaged.update(self.sam, self.step - 1)
             seconds = time.perf_counter() - began
-            self.spent += seconds
+            self.course.spent += seconds
             seen |= {"lr": rate, "norm": float(norm), "seconds": seconds}
             stop = world.agree(should_stop(), self.sam.device)
             self._look_and_save(seen, last=stop or self.step == end)
@@ -170,20 +159,8 @@ class Trainer:
             self._save_model()
 
     def _save_state(self) -> None:
-        save_state(
-            self.folder,
-            {
-                "model": self.sam.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
-                "averaged": None if self.averaged is None else self.averaged.values,
-                "step": self.step,
-                "skipped": self.skipped,
-                "best": self.best,
-                "spent": self.spent,
-                "recipe": _plain(self.recipe),
-            },
-            self.part_bytes,
-        )
+        averaged = None if self.averaged is None else self.averaged.values
+        self.course.save({"averaged": averaged, "best": self.best}, self.part_bytes)
 
     def _save_model(self) -> None:
         """Writes the kept weights as a file that `samkit.load` reads."""
@@ -195,46 +172,19 @@ class Trainer:
                 self.folder / MODEL,
                 provenance={
                     **self.provenance,
-                    "recipe": {**_plain(self.recipe), "reached": self.step},
+                    "recipe": {**self.course.recipe, "reached": self.step},
                     "metrics": self.best,
-                    "seconds": round(self.spent),
+                    "seconds": round(self.course.spent),
                 },
             )
         finally:
             self.sam.load_state_dict(current)
 
     def _resume(self) -> None:
-        state = load_state(self.folder)
+        state = self.course.resume(FREE_TO_CHANGE)
         if state is None:
             return
-        before, now = state.get("recipe"), _plain(self.recipe)
-        if before is not None:
-            differ = [
-                key
-                for key in now
-                if key not in FREE_TO_CHANGE and before.get(key, now[key]) != now[key]
-            ]
-            if differ:
-                raise UsageError(
-                    f"{self.folder} holds a run with another {', '.join(differ)}; give the same "
-                    "recipe as before, or choose another folder."
-                )
-        try:
-            self.sam.load_state_dict(state["model"])
-            self.optimiser.load_state_dict(state["optimiser"])
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise UsageError(
-                f"{self.folder} holds a run of another model or with other frozen parts; choose "
-                "another folder."
-            ) from error
         if self.averaged is not None and state["averaged"] is not None:
             device = self.sam.device
             self.averaged.values = {k: v.to(device) for k, v in state["averaged"].items()}
-        self.step, self.skipped = state["step"], state["skipped"]
-        self.best, self.spent = state.get("best", {}), state.get("spent", 0.0)
-
-
-def _plain(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as JSON and torch files hold it: tuples become lists."""
-    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(recipe)))
-    return plain
+        self.best = state["best"]

@@ -1,8 +1,5 @@
 """The loop of masked pre-training, and the folder that its run is."""
 
-import dataclasses
-import json
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from samkit.checkpoints.mae import save_mae
-from samkit.errors import SamkitError, UsageError
 from samkit.modeling.masked_patches import MaskedAutoencoder
+from samkit.training.course import Course
 from samkit.training.distributed import World
 from samkit.training.pretraining_images import Example, UnlabelledImages, noise_of, stacked
 from samkit.training.pretraining_picture import (
@@ -21,12 +18,9 @@ from samkit.training.pretraining_picture import (
     draw_reconstructions,
     fixed_examples,
 )
-from samkit.training.pretraining_recipes import PretrainRecipe, pretraining_rate
-from samkit.training.state import load_state, save_state
+from samkit.training.pretraining_recipes import pretraining_rate
 
 MODEL = "model.safetensors"
-NAN_LIMIT = 10
-"""So many steps in a row without a finite loss end the run."""
 FREE_TO_CHANGE = ("steps", "save_every", "at_once")
 """What a resumed run may have otherwise than before: how long it is, what is computed together."""
 WHOLE_IMAGES = 64
@@ -51,12 +45,14 @@ class Pretrainer:
         *,
         world: World | None = None,
         workers: int = 1,
+        part_bytes: int | None = None,
         provenance: Mapping[str, Any] | None = None,
     ) -> None:
         """model: on its device. images: with the recipe of the run.
 
-        workers: threads that read images. provenance: what the weights' file shall say beside the
-        recipe. Raises UsageError where the folder's run has another recipe or model.
+        workers: threads that read images. part_bytes: the state is cut into files of at most so
+            many bytes. provenance: what the weights' file shall say beside the recipe.
+        Raises UsageError where the folder's run has another recipe or model.
         """
         self.model = model
         self.images = images
@@ -64,18 +60,26 @@ class Pretrainer:
         self.folder = folder
         self.world = world or World()
         self.workers = workers
+        self.part_bytes = part_bytes
         self.provenance = dict(provenance or {})
         self.device = next(model.parameters()).device
         self.share = self.world.share(self.recipe.batch)
         self.optimiser = torch.optim.AdamW(
             parameter_groups(model, self.recipe.weight_decay), betas=self.recipe.betas
         )
-        self.step = 0
-        self.skipped = 0
-        self.spent = 0.0
-        self._in_a_row = 0
+        self.course = Course(folder, model, self.optimiser, self.recipe)
         self._examples: list[Example] = []
-        self._resume()
+        self.course.resume(FREE_TO_CHANGE)
+
+    @property
+    def step(self) -> int:
+        """Steps that were taken."""
+        return self.course.step
+
+    @property
+    def skipped(self) -> int:
+        """Steps that were taken without a finite loss, and changed nothing."""
+        return self.course.skipped
 
     def run(
         self,
@@ -96,7 +100,7 @@ class Pretrainer:
         for examples in self.images.batches(self.step, end, self.share, self.workers):
             seen = self._learn(examples)
             seconds = time.perf_counter() - began  # waiting for images counts
-            self.spent += seconds
+            self.course.spent += seconds
             stop = self.world.agree(should_stop(), self.device)
             if self.world.is_first:
                 if report is not None:
@@ -110,18 +114,7 @@ class Pretrainer:
 
     def save(self) -> None:
         """Writes the state, the encoder's weights and the picture, each whole or not at all."""
-        save_state(
-            self.folder,
-            {
-                "model": self.model.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
-                "step": self.step,
-                "skipped": self.skipped,
-                "in_a_row": self._in_a_row,
-                "spent": self.spent,
-                "recipe": _plain(self.recipe),
-            },
-        )
+        self.course.save({}, self.part_bytes)
         with torch.no_grad():
             weights = self.model.encoder_weights(self._whole_images())
         save_mae(
@@ -130,8 +123,8 @@ class Pretrainer:
             self.recipe.model,
             {
                 **self.provenance,
-                "recipe": {**_plain(self.recipe), "reached": self.step},
-                "seconds": round(self.spent),
+                "recipe": {**self.course.recipe, "reached": self.step},
+                "seconds": round(self.course.spent),
             },
         )
         self._examples = self._examples or fixed_examples(self.images)
@@ -161,18 +154,7 @@ class Pretrainer:
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
         norm = float(nn.utils.get_total_norm(gradients))
         seen = self.world.mean({"loss": total})
-        if math.isfinite(seen["loss"]) and math.isfinite(norm):
-            self.optimiser.step()
-            self._in_a_row = 0
-        else:
-            self.skipped += 1
-            self._in_a_row += 1
-            if self._in_a_row == NAN_LIMIT:
-                raise SamkitError(
-                    f"The loss was not finite {NAN_LIMIT} steps in a row; lower the learning rate "
-                    "with --lr."
-                )
-        self.step += 1
+        self.course.advance(seen["loss"], norm)
         return {**seen, "lr": rate, "norm": norm}
 
     def _whole_images(self) -> Iterator[Tensor]:
@@ -184,31 +166,6 @@ class Pretrainer:
             examples = [self.images.example(self.step, number) for number in numbers]
             yield stacked(examples, recipe.sam, self.device)
 
-    def _resume(self) -> None:
-        state = load_state(self.folder)
-        if state is None:
-            return
-        before, now = state.get("recipe"), _plain(self.recipe)
-        if not isinstance(before, dict) or set(before) != set(now):
-            raise UsageError(
-                f"{self.folder} holds no run of `samkit pretrain`; choose another folder."
-            )
-        differ = [key for key in now if key not in FREE_TO_CHANGE and before[key] != now[key]]
-        if differ:
-            raise UsageError(
-                f"{self.folder} holds a run with another {', '.join(differ)}; give the same recipe "
-                "as before, or choose another folder."
-            )
-        try:
-            self.model.load_state_dict(state["model"])
-            self.optimiser.load_state_dict(state["optimiser"])
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise UsageError(
-                f"{self.folder} holds a run of another model; choose another folder."
-            ) from error
-        self.step, self.skipped, self.spent = state["step"], state["skipped"], state["spent"]
-        self._in_a_row = state["in_a_row"]
-
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Groups for AdamW: weight decay acts on all but biases and what has one dimension."""
@@ -217,9 +174,3 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
         {"params": [p for p in learned if p.dim() > 1], "weight_decay": weight_decay},
         {"params": [p for p in learned if p.dim() <= 1], "weight_decay": 0.0},
     ]
-
-
-def _plain(recipe: PretrainRecipe) -> dict[str, Any]:
-    """A recipe as JSON and torch files hold it: tuples become lists."""
-    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(recipe)))
-    return plain

@@ -1,0 +1,112 @@
+"""How far a run has come: its steps, those that were skipped, and the folder it goes on from."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from samkit.errors import SamkitError, UsageError
+from samkit.training.state import load_state, save_state
+
+NAN_LIMIT = 10
+"""So many steps in a row without a finite loss end the run."""
+
+
+class Course:
+    """A model and its optimiser on their way through the steps of a recipe.
+
+    step: steps that were taken, skipped ones among them. skipped: those whose loss or gradient was
+    not finite. spent: seconds that all steps took.
+    """
+
+    def __init__(
+        self, folder: Path, model: nn.Module, optimiser: Optimizer, recipe: object
+    ) -> None:
+        """folder: of the run. recipe: the dataclass with every number of the run."""
+        self.folder = folder
+        self.model = model
+        self.optimiser = optimiser
+        self.recipe = as_json(recipe)
+        self.step = 0
+        self.skipped = 0
+        self.spent = 0.0
+        self._in_a_row = 0
+
+    def advance(self, loss: float, norm: float) -> bool:
+        """Takes the optimiser's step where the loss and the gradient's norm are finite, and counts.
+
+        Returns whether the weights changed. Raises SamkitError after NAN_LIMIT steps in a row that
+        were skipped.
+        """
+        finite = math.isfinite(loss) and math.isfinite(norm)
+        if finite:
+            self.optimiser.step()
+            self._in_a_row = 0
+        else:
+            self.skipped += 1
+            self._in_a_row += 1
+            if self._in_a_row == NAN_LIMIT:
+                raise SamkitError(
+                    f"The loss was not finite {NAN_LIMIT} steps in a row; lower the learning rate "
+                    "with --lr, or look for broken images."
+                )
+        self.step += 1
+        return finite
+
+    def save(self, more: Mapping[str, Any], part_bytes: int | None = None) -> None:
+        """Writes the state, and `more` with it; see `save_state`."""
+        save_state(
+            self.folder,
+            {
+                **more,
+                "model": self.model.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+                "step": self.step,
+                "skipped": self.skipped,
+                "in_a_row": self._in_a_row,
+                "spent": self.spent,
+                "recipe": self.recipe,
+            },
+            part_bytes,
+        )
+
+    def resume(self, free: Collection[str]) -> dict[str, Any] | None:
+        """Goes on from the folder's state and returns it; None where there is none.
+
+        free: the recipe's numbers that may differ from before. Raises UsageError where the run is
+        of another kind, recipe or model, CheckpointError where the state is damaged.
+        """
+        state = load_state(self.folder)
+        if state is None:
+            return None
+        before = state.get("recipe")
+        if not isinstance(before, dict) or set(before) != set(self.recipe):
+            raise UsageError(f"{self.folder} holds a run of another kind; choose another folder.")
+        differ = [key for key in before if key not in free and before[key] != self.recipe[key]]
+        if differ:
+            raise UsageError(
+                f"{self.folder} holds a run with another {', '.join(differ)}; give the same recipe "
+                "as before, or choose another folder."
+            )
+        try:
+            self.model.load_state_dict(state["model"])
+            self.optimiser.load_state_dict(state["optimiser"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise UsageError(
+                f"{self.folder} holds a run of another model or with other frozen parts; choose "
+                "another folder."
+            ) from error
+        self.step, self.skipped, self.spent = state["step"], state["skipped"], state["spent"]
+        self._in_a_row = state["in_a_row"]
+        return state
+
+
+def as_json(recipe: Any) -> dict[str, Any]:
+    """A recipe as JSON and torch files hold it: tuples become lists."""
+    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(recipe)))
+    return plain
