@@ -75,7 +75,7 @@ def stranger(server: Any, **headers: str) -> TestClient:
 
 def test_the_list_of_routes_is_the_whole_contract(server):
     found = {f"{method} {path}" for method, path in routes_of(server)}
-    assert len(found) == 25
+    assert len(found) == 26
     assert {"POST /api/images/{image_id}/operations", "GET /openapi.json", "GET /docs"} <= found
     assert {method for method, _ in routes_of(server)} == {"GET", "POST"}
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from samkit.annotate.queueing import Queue, upcoming
+from samkit.annotate.queueing import Held, Queue, upcoming
 from samkit.annotate.refusals import NotFound
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
@@ -158,3 +158,40 @@ def test_what_comes_next_is_known_ahead(server):
     ids = [image["id"] for image in server.images()]
     with server.app.services.project.database.read() as session:
         assert upcoming(session, ids[0], 5) == ids[1:]
+
+
+def test_who_opens_an_image_has_it_and_others_learn_the_name(server, people):
+    ann, rita = people
+    image = server.images()[1]["id"]
+    mine = ann.post(f"/api/images/{image}/lease", {})
+    assert mine["holder"] is None
+    assert ann.post(f"/api/images/{image}/lease", {})["lease"] == mine["lease"]
+    assert rita.post(f"/api/images/{image}/lease", {}) == {"lease": None, "holder": "ann"}
+    given = [rita.post("/api/queue/next", {})["image"] for _ in range(2)]
+    assert image not in given
+    ann.post(f"/api/leases/{mine['lease']['id']}/release", {})
+    assert rita.post(f"/api/images/{image}/lease", {})["lease"]
+    rita.post("/api/images/nothing/lease", {}, status=404)
+
+
+def test_an_image_is_taken_over_only_when_asked_and_its_holder_learns_of_it(server, people):
+    ann, rita = people
+    image = server.images()[0]["id"]
+    old = ann.post(f"/api/images/{image}/lease", {})["lease"]["id"]
+    new = rita.post(f"/api/images/{image}/lease", {"over": True})["lease"]["id"]
+    ann.post(f"/api/leases/{old}/renew", {}, status=404)
+    assert ann.post(f"/api/images/{image}/lease", {"over": False})["holder"] == "rita"
+    rita.post(f"/api/leases/{new}/renew", {})
+
+
+def test_an_image_whose_lease_ran_out_is_free_to_open(server, people):
+    now = [1000.0]
+    queue = Queue(server.app.services.project.database, seconds=60, clock=lambda: now[0])
+    who = server.app.services.people.who
+    ann, rita = (who(each.http.headers["authorization"].split()[1]) for each in people)
+    image = server.images()[0]["id"]
+    first = queue.take(image, ann)
+    now[0] += 59
+    assert queue.take(image, rita) == Held("ann")
+    now[0] += 2
+    assert queue.take(image, rita).lease_id != first.lease_id

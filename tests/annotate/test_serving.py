@@ -13,11 +13,14 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
+from samkit import images
 from samkit.annotate.client import Client, ServerError
 from samkit.annotate.events import Events
 from samkit.annotate.routes.page import PAGE
 from samkit.annotate.serving import Job, serve
 from samkit.cli.main import main
+from samkit.datasets.records import from_mask
+from samkit.datasets.store import StoreWriter
 from samkit.errors import UsageError
 from samkit.masks import rle
 
@@ -65,6 +68,7 @@ def test_the_command_from_its_start_to_its_end(photographs, tmp_path):
         (kept,) = client.image(taken.image)["instances"]
         assert np.array_equal(rle.decode(kept["rle"]), mask)
         client.renew(taken)
+        assert client.take(taken.image).lease == taken.lease
         client.submit(taken.image, 5)
         client.release(taken)
         with pytest.raises(ServerError, match="submitted") as refused:
@@ -72,6 +76,7 @@ def test_the_command_from_its_start_to_its_end(photographs, tmp_path):
         assert refused.value.status == 409
         snapshot = client.snapshot()
         assert (tmp_path / "p" / "snapshots" / snapshot["snapshot"] / "0.json").is_file()
+        assert "coco" in client.formats()
         exported = client.export("coco", tmp_path / "out.zip")
         assert exported["snapshot"] == snapshot["snapshot"]
         assert (tmp_path / "out.zip").read_bytes()[:2] == b"PK"
@@ -116,6 +121,48 @@ def test_a_port_that_is_taken_is_named(photographs, tmp_path, capsys):
         words = ["annotate", photographs, "--project", tmp_path / "p", "--port", port, "--no-open"]
         assert main([str(word) for word in words]) == 2
     assert "try another --port" in capsys.readouterr().err
+
+
+def test_masks_are_imported_by_the_command(photographs, tmp_path, capsys):
+    size = images.read(photographs / "0.png").shape[:2]
+    mask = np.zeros(size, bool)
+    mask[3:9, 4:20] = True
+    with StoreWriter(tmp_path / "store") as writer:
+        writer.write(photographs / "0.png", [from_mask(mask, 1)], size=size)
+    words = ["annotate", "--import", tmp_path / "store", "--import-only"]
+    assert main([str(word) for word in [*words, photographs, "--project", tmp_path / "p"]]) == 0
+    assert "1 masks brought in for 1 images" in capsys.readouterr().err
+    assert main([str(word) for word in [*words, "--project", tmp_path / "p"]]) == 0
+    assert "0 masks brought in for 1 images, 1 were there" in capsys.readouterr().err
+    text = (tmp_path / "store" / "0.json").read_text()
+    (tmp_path / "store" / "0.json").write_text(text.replace('"counts":"', '"counts":"~'))
+    assert main([str(word) for word in [*words, "--project", tmp_path / "p"]]) == 1
+    assert "left out 0 annotation 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["--project", "nothing"], ["photographs", "--import-only"], ["--import", "x"]]
+)
+def test_what_cannot_be_meant_is_refused(words, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["annotate", "--no-open", *words]) == 2
+    assert capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_process_whose_server_is_gone_ends_quietly(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "samkit.annotate.worker", str(tmp_path / "no-model"), "cpu", "auto"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    process.stdout.close()  # before it says that there is no such model
+    assert process.stderr.read() == ""
+    process.stdin.close()
+    process.stderr.close()
+    assert process.wait(30) == 0
 
 
 def test_other_machines_are_refused_before_anything_is_made(photographs, tmp_path, capsys):

@@ -57,7 +57,7 @@ class People:
         """token: the admin's, printed at the start."""
         self._database = database
         self._digest = _digest(token)
-        self._owner = self._find_or_make_owner()
+        self._owner = owner_of(database)
 
     def who(self, token: str) -> Person | None:
         """Whose token it is; nobody's if None. Takes as long for a wrong one as for a right one."""
@@ -82,15 +82,17 @@ class People:
             raise NotUsable(f"There is somebody called {name} already.") from error
         return token
 
-    def _find_or_make_owner(self) -> Person:
-        name = _own_name()
-        with self._database.write() as session:
-            user = session.scalar(select(User).where(User.name == name))
-            if user is None:
-                user = User(name=name, role="admin", token_sha256=None, at=time.time())
-                session.add(user)
-                session.flush()
-            return Person(user.id, user.name, "admin")
+
+def owner_of(database: Database) -> Person:
+    """The admin: whoever runs the server on this machine, by the name they have there."""
+    name = _own_name()
+    with database.write() as session:
+        user = session.scalar(select(User).where(User.name == name))
+        if user is None:
+            user = User(name=name, role="admin", token_sha256=None, at=time.time())
+            session.add(user)
+            session.flush()
+        return Person(user.id, user.name, "admin")
 
 
 def require_loopback(host: str) -> None:

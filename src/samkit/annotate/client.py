@@ -65,7 +65,7 @@ class Client:
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def project(self) -> dict[str, Any]:
-        """Name, model, counts of images by state, me."""
+        """Name, model, counts of images by state, formats of exports, me."""
         return dict(self._json("GET", "/api/project"))
 
     def images(self, state: str | None = None) -> Iterator[dict[str, Any]]:
@@ -92,6 +92,12 @@ class Client:
         if answer is None:
             return None
         return Taken(answer["image"], answer["lease"]["id"], answer["lease"]["expires_in"])
+
+    def take(self, image_id: str, *, over: bool = False) -> Taken | None:
+        """Lease an image, or None where somebody else works on it; `over` takes it from them."""
+        answer = self._json("POST", self._path(image_id, "/lease"), {"over": over})
+        lease = answer["lease"]
+        return None if lease is None else Taken(image_id, lease["id"], lease["expires_in"])
 
     def renew(self, taken: Taken) -> None:
         """Keep an image for longer."""
@@ -174,8 +180,16 @@ class Client:
         """Write a snapshot and wait: {snapshot: HASH, images, masks}."""
         return self._wait(self._json("POST", "/api/snapshots", {})["job"])
 
+    def formats(self) -> list[str]:
+        """The names of the formats that `export` knows."""
+        return list(self.project()["formats"])
+
     def export(self, format: str, file: str | Path) -> dict[str, Any]:
-        """Export in a format, wait, and write the zip to `file`; returns what it holds."""
+        """Export in a format, wait, and write the zip to `file`.
+
+        format: one of `formats()`. Returns {format, snapshot, images, masks, losses}; losses counts
+        what the format could not hold, by sentence.
+        """
         result = self._wait(self._json("POST", "/api/exports", {"format": format})["job"])
         data = self._bytes("GET", result["file"])
         with atomic_write(file) as target:

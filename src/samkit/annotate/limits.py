@@ -19,7 +19,7 @@ MAX_LABELS, MAX_LABEL = 32, 200
 MAX_NOTE = 2000
 """Characters of a comment or a reason."""
 MAX_PROMPTS = 1 << 16
-"""Bytes of a mask's prompts as JSON."""
+"""Bytes of a mask's prompts as JSON, and of its source."""
 MAX_SECONDS = 1e7
 """Active seconds, about four months."""
 ID = r"^[A-Za-z0-9_-]{1,64}$"
@@ -50,6 +50,17 @@ def checked_rle(value: Mapping[str, Any]) -> dict[str, Any]:
 
 def checked_prompts(value: list[Any]) -> list[Any]:
     """Prompts, which are kept as they are. Raises ValueError where they are too large or odd."""
+    _check_json(value)
+    return value
+
+
+def checked_source(value: dict[str, Any] | None) -> dict[str, Any] | None:
+    """A source, which is kept as it is. Raises ValueError where it is too large or odd."""
+    _check_json(value)
+    return value
+
+
+def _check_json(value: Any) -> None:
     try:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False)
     except (ValueError, RecursionError) as error:
@@ -57,4 +68,3 @@ def checked_prompts(value: list[Any]) -> list[Any]:
     checked_text(text)
     if "\\u0000" in text or len(text) > MAX_PROMPTS:
         raise ValueError(f"must have at most {MAX_PROMPTS} bytes and no NUL")
-    return value

@@ -1,7 +1,8 @@
 """The queue: who works on which image just now, and which comes next.
 
 A lease is held on one image for a while and renewed by whoever works on it. It keeps the queue from
-handing the image to somebody else, no more: what is saved without one is judged by its version.
+handing the image to somebody else, and tells whoever opens it; what is saved without one is judged
+by its version.
 """
 
 import time
@@ -14,9 +15,9 @@ from sqlalchemy.orm import Session
 
 from samkit.annotate.access import Person
 from samkit.annotate.database import Database
-from samkit.annotate.refusals import NotFound
+from samkit.annotate.refusals import NotAllowedNow, NotFound
 from samkit.annotate.states import OPEN
-from samkit.annotate.tables import Image, Lease, new_id
+from samkit.annotate.tables import Image, Lease, User, new_id
 
 LEASE_SECONDS = 180.0
 """How long a lease lasts without being renewed."""
@@ -30,6 +31,14 @@ class Taken:
 
     image_id: str
     lease_id: str
+
+
+@dataclass(frozen=True)
+class Held:
+    """An image that is somebody else's."""
+
+    name: str
+    """Of the person who works on it."""
 
 
 class Queue:
@@ -60,6 +69,19 @@ class Queue:
                 continue
         return None
 
+    def take(self, image_id: str, person: Person, *, over: bool = False) -> Taken | Held:
+        """Lease one image, or say who has it; a lease of one's own is renewed.
+
+        over: take it from whoever has it; they learn of it when they renew. Raises NotFound.
+        """
+        for _ in range(_TRIES):
+            try:
+                with self._database.write() as session:
+                    return self._take_one(session, image_id, person, over)
+            except IntegrityError:  # another server was quicker
+                continue
+        raise NotAllowedNow("Many want this image at the same moment; try again.")
+
     def renew(self, lease_id: str, person: Person) -> float:
         """Hold an image for longer; returns the seconds. Raises NotFound where it ran out."""
         now = self._clock()
@@ -78,6 +100,25 @@ class Queue:
         """Give an image back; nothing happens where the lease has run out already."""
         with self._database.write() as session:
             session.execute(delete(Lease).where(Lease.id == lease_id, Lease.user_id == person.id))
+
+    def _take_one(
+        self, session: Session, image_id: str, person: Person, over: bool
+    ) -> Taken | Held:
+        now = self._clock()
+        if session.get(Image, image_id) is None:
+            raise NotFound(f"There is no image {image_id}.")
+        lease = session.get(Lease, image_id, with_for_update=True)
+        if lease is None or lease.user_id != person.id:
+            if lease is not None:
+                if lease.expires > now and not over:
+                    return Held(session.get_one(User, lease.user_id).name)
+                session.delete(lease)
+                session.flush()
+            lease = Lease(image_id=image_id, id=new_id(), user_id=person.id, expires=now)
+            session.add(lease)
+        lease.expires = now + self.seconds
+        session.flush()
+        return Taken(image_id, lease.id)
 
     def _take(self, session: Session, person: Person, after: str | None) -> Taken | None:
         now = self._clock()

@@ -35,6 +35,8 @@ class Value(Message):
     seconds: Seconds = 0.0
     hidden: bool = False
     locked: bool = False
+    source: Annotated[dict[str, Any] | None, AfterValidator(limits.checked_source)] = None
+    """What an imported record said besides, for whoever exports it again."""
 
 
 class SentValue(Value):
@@ -46,7 +48,8 @@ class SentValue(Value):
 
     def kept(self) -> dict[str, Any]:
         """What is stored."""
-        return self.model_dump(include=set(Value.model_fields))
+        absent = {"source"} if self.source is None else set()
+        return self.model_dump(include=set(Value.model_fields) - absent)
 
 
 class Operation(Message):
@@ -70,6 +73,12 @@ class After(Message):
     """Which image comes before the wanted one."""
 
     after: Id | None = None
+
+
+class Take(Message):
+    """Whether an image is taken from whoever works on it."""
+
+    over: bool = False
 
 
 class Empty(Message):

@@ -1,6 +1,7 @@
 """One server from its start to its end: photographs in, the address out, a clean stop."""
 
 import contextlib
+import functools
 import signal
 import socket
 import threading
@@ -11,11 +12,12 @@ from types import FrameType
 
 import uvicorn
 
-from samkit.annotate.access import new_token, require_loopback
+from samkit.annotate.access import new_token, owner_of, require_loopback
 from samkit.annotate.ahead import Precomputing
 from samkit.annotate.app import Application, create_app
 from samkit.annotate.embeddings import Cache
 from samkit.annotate.events import Events
+from samkit.annotate.importing import Imported, ImportStage, import_dataset, open_for
 from samkit.annotate.indexing import Indexed, index
 from samkit.annotate.model_process import ModelChoice
 from samkit.annotate.preparing import Preparing
@@ -23,6 +25,16 @@ from samkit.annotate.project import Project, open_project
 from samkit.errors import UsageError
 
 _GRACE_SECONDS = 5  # for requests that run when the server is told to stop
+
+
+@dataclass(frozen=True, kw_only=True)
+class Import:
+    """A dataset whose masks come into the project before it is served."""
+
+    dataset: Path
+    stage: ImportStage = "imported"
+    images: Path | None = None
+    """Where the dataset's images lie, if not in the usual place and not the project's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,23 +52,29 @@ class Job:
     """0: any that is free."""
     cache_bytes: int = 10 << 30
     precompute: bool = False
+    imports: Import | None = None
 
 
-def serve(
-    job: Job,
-    ready: Callable[[str], None],
-    indexed: Callable[[Indexed], None] = lambda result: None,
-    progress: Callable[[int, int], None] | None = None,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Whom to tell what happens before the server answers."""
+
+    indexed: Callable[[Indexed], None] = lambda result: None
+    """What the photographs brought."""
+    imported: Callable[[Imported], None] = lambda result: None
+    """What the dataset brought."""
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None
+    """Called with "photographs" or "labelled images", how many were looked at, how many in all."""
+
+
+def serve(job: Job, ready: Callable[[str], None], report: Report | None = None) -> None:
     """Serve a project until SIGINT or SIGTERM.
 
-    ready: called with the address, token included, once it answers. indexed: called with what the
-    photographs brought; progress: with (files done, files in all) on the way there.
+    ready: called with the address, token included, once it answers.
     Raises UsageError and CheckpointError before `ready` where something is not as it must be.
     """
     require_loopback(job.host)
-    with _listening(job.host, job.port) as listener, open_project(job.folder, job.database) as own:
-        indexed(index(own.database, job.photos, progress))
+    with _listening(job.host, job.port) as listener, _filled(job, report) as own:
         events = Events()
         with _preparing(job, own, events) as preparing:
             host, port = listener.getsockname()[:2]
@@ -66,6 +84,28 @@ def serve(
             app = create_app(own, preparing, token=token, hosts=hosts, events=events)
             with _precomputing(job, app):
                 _Server(app, lambda: ready(f"http://{name}/#token={token}")).run([listener])
+
+
+def fill(job: Job, report: Report | None = None) -> None:
+    """Take photographs and masks into a project without serving it. Raises UsageError."""
+    with _filled(job, report):
+        pass
+
+
+@contextlib.contextmanager
+def _filled(job: Job, report: Report | None) -> Iterator[Project]:
+    """The project, with the photographs and masks of the job in it."""
+    report = report or Report()
+    with open_project(job.folder, job.database) as own:
+        look = functools.partial(report.progress, "photographs")
+        report.indexed(index(own.database, job.photos, look))
+        if job.imports is not None:
+            wish = job.imports
+            reader = open_for(own.database, wish.dataset, wish.images)
+            look = functools.partial(report.progress, "labelled images")
+            person = owner_of(own.database)
+            report.imported(import_dataset(own.database, reader, person, wish.stage, look))
+        yield own
 
 
 class _Server(uvicorn.Server):

@@ -131,11 +131,15 @@ def _records(image: _Taken) -> list[Record]:
 
 
 def _record(instance: dict[str, Any], number: int) -> Record:
+    """A record; what an import kept aside comes back where the mask is still the imported one."""
     score = instance["predicted_iou"]
-    return from_mask(
+    source = instance.get("source") or {}
+    stability: Any = source.get("stability_score")
+    record = from_mask(
         rle.decode(instance["rle"]),
         number,
         predicted_iou=1.0 if score is None else score,
+        stability_score=float(stability) if _is_score(stability) else 1.0,
         point_coords=[
             [prompt["x"], prompt["y"]]
             for prompt in instance["prompts"]
@@ -143,5 +147,13 @@ def _record(instance: dict[str, Any], number: int) -> Record:
             and prompt.get("kind") == "point"
             and all(type(prompt.get(axis)) in (int, float) for axis in "xy")
         ],
-        samkit={name: instance[name] for name in _KEPT},
+        samkit={name: instance[name] for name in _KEPT} | ({"source": source} if source else {}),
     )
+    box = source.get("crop_box")
+    if isinstance(box, list) and len(box) == 4 and all(map(_is_score, box)):
+        record["crop_box"] = [float(side) for side in box]
+    return record
+
+
+def _is_score(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value < 1 << 53

@@ -105,8 +105,12 @@ def _own_output() -> IO[str]:
 
 
 def _say(answers: IO[str], value: dict[str, Any]) -> None:
-    answers.write(json.dumps(value) + "\n")
-    answers.flush()
+    """Answers, or ends where the server is gone and nobody listens."""
+    try:
+        answers.write(json.dumps(value) + "\n")
+        answers.flush()
+    except BrokenPipeError:
+        os._exit(0)  # an ordinary end would try to write what is left once more
 
 
 if __name__ == "__main__":

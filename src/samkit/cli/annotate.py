@@ -2,8 +2,9 @@
 
 import sys
 import webbrowser
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -11,7 +12,9 @@ from samkit.cli.flags import Flag, ModelFlags
 from samkit.errors import UsageError
 
 if TYPE_CHECKING:
+    from samkit.annotate.importing import Imported
     from samkit.annotate.indexing import Indexed
+    from samkit.annotate.serving import Report
 
 _HELP = """
 Prints one line with the address, which holds a token and works on this machine only, and opens it.
@@ -19,16 +22,20 @@ Ctrl-C ends it; everything is saved in PROJECT, and the same command goes on. Ph
 they are. Other people's databases: --database postgresql://USER@HOST/NAME.
 
 Example: samkit annotate photos/ --project cats.samkit
+         samkit annotate photos/ --import coco/instances.json --import-as suggested
 """
 _NAMED = 10
+_IMPORT = "Import"
 _DEFAULT_MODEL = ModelFlags()
 
-app = App(name="annotate", usage="Usage: samkit annotate PHOTOS... [OPTIONS]", help_epilogue=_HELP)
+app = App(
+    name="annotate", usage="Usage: samkit annotate [PHOTOS...] [OPTIONS]", help_epilogue=_HELP
+)
 
 
 @app.default
 def annotate(
-    photos: list[Path],
+    photos: list[Path] | None = None,
     /,
     *,
     project: Path | None = None,
@@ -38,6 +45,10 @@ def annotate(
     cache_gb: float = 10.0,
     database: str | None = None,
     host: str = "127.0.0.1",
+    dataset: Annotated[Path | None, Parameter(name="--import", group=_IMPORT)] = None,
+    import_as: Annotated[Literal["imported", "suggested"], Parameter(group=_IMPORT)] = "imported",
+    import_images: Annotated[Path | None, Parameter(group=_IMPORT)] = None,
+    import_only: Annotated[Flag, Parameter(group=_IMPORT)] = False,
     model: Annotated[ModelFlags, Parameter(name="*", group="Model")] = _DEFAULT_MODEL,
 ) -> int:
     """Make masks of photographs in the browser.
@@ -45,7 +56,7 @@ def annotate(
     Parameters
     ----------
     photos
-        Pictures, and folders that are searched for them.
+        Pictures, and folders that are searched for them; none to go on with a project.
     project
         Folder that keeps everything; by itself the first of PHOTOS with .samkit behind its name.
     port
@@ -60,45 +71,102 @@ def annotate(
         URL of a PostgreSQL database instead of the project's own SQLite.
     host
         127.0.0.1 or ::1; other machines are never served.
+    dataset
+        Bring in the masks of a dataset, in any format that samkit reads; images are known by their
+        content, or by their name.
+    import_as
+        suggested: a person still accepts or rejects each.
+    import_images
+        Folder of the dataset's images, if it is not beside the dataset.
+    import_only
+        End when the masks are in, without a server.
     """
     if cache_gb <= 0:
         raise UsageError(f"--cache-gb must be more than 0, not {cache_gb}.")
+    if dataset is None and (import_only or import_images is not None):
+        raise UsageError("--import-only and --import-images need --import DATASET.")
     from samkit.annotate.model_process import ModelChoice
-    from samkit.annotate.routes.page import MISSING, PAGE
-    from samkit.annotate.serving import Job, serve
+    from samkit.annotate.serving import Import, Job, fill, serve
 
-    def ready(address: str) -> None:
-        print(address, flush=True)
-        if not (PAGE / "index.html").is_file():
-            print(f"samkit: {MISSING}", file=sys.stderr)
-        elif open:
-            webbrowser.open(address)
-
-    first = photos[0].absolute()
+    imports = None
+    if dataset is not None:
+        imports = Import(dataset=dataset, stage=import_as, images=import_images)
+    outcome = _Outcome()
     job = Job(
-        photos=photos,
-        folder=first.with_name(first.name + ".samkit") if project is None else project,
+        photos=photos or [],
+        folder=_folder(photos or [], project),
         database=database,
         model=ModelChoice(model.model, model.device, model.dtype),
         host=host,
         port=port,
         cache_bytes=int(cache_gb * (1 << 30)),
         precompute=precompute,
+        imports=imports,
     )
-    serve(job, ready, _tell, _count)
-    return 0
+    if import_only:
+        fill(job, outcome.report())
+    else:
+        serve(job, lambda address: _say_address(address, open), outcome.report())
+    return outcome.exit_code
 
 
-def _count(done: int, total: int) -> None:
-    """On a terminal, how many photographs were looked at."""
+def _folder(photos: list[Path], project: Path | None) -> Path:
+    if not photos:
+        if project is None or not (project / "project.json").is_file():
+            raise UsageError("Name photographs, or by --project a project that has some.")
+        return project
+    first = photos[0].absolute()
+    return first.with_name(first.name + ".samkit") if project is None else project
+
+
+def _say_address(address: str, open: bool) -> None:
+    from samkit.annotate.routes.page import MISSING, PAGE
+
+    print(address, flush=True)
+    if not (PAGE / "index.html").is_file():
+        print(f"samkit: {MISSING}", file=sys.stderr)
+    elif open:
+        webbrowser.open(address)
+
+
+class _Outcome:
+    """Tells what happens before the server answers, and remembers whether something failed."""
+
+    def __init__(self) -> None:
+        self.exit_code = 0
+
+    def report(self) -> "Report":
+        """Whom the server tells."""
+        from samkit.annotate.serving import Report
+
+        return Report(indexed=self._indexed, imported=self._imported, progress=_count)
+
+    def _indexed(self, indexed: "Indexed") -> None:
+        _name(f"left out {name}: {sentence}" for name, sentence in indexed.broken.items())
+
+    def _imported(self, imported: "Imported") -> None:
+        there = f", {imported.known:,} were there already" if imported.known else ""
+        print(
+            f"samkit: {imported.masks:,} masks brought in for {imported.images:,} images{there}",
+            file=sys.stderr,
+        )
+        _name(f"the project does not have the image {name}" for name in imported.unmatched)
+        _name(f"left out {name}: {sentence}" for name, sentence in imported.broken.items())
+        if imported.broken:
+            self.exit_code = 1
+
+
+def _count(what: str, done: int, total: int) -> None:
+    """On a terminal, how many were looked at."""
     if sys.stderr.isatty() and total > 1:
         end = "\n" if done == total else "\r"
-        print(f"Looked at {done:,} of {total:,} photographs", end=end, file=sys.stderr, flush=True)
+        print(f"Looked at {done:,} of {total:,} {what}", end=end, file=sys.stderr, flush=True)
 
 
-def _tell(indexed: "Indexed") -> None:
-    """Which files were left out."""
-    for name, sentence in list(indexed.broken.items())[:_NAMED]:
-        print(f"samkit: left out {name}: {sentence}", file=sys.stderr)
-    if len(indexed.broken) > _NAMED:
-        print(f"samkit: and {len(indexed.broken) - _NAMED} more were left out.", file=sys.stderr)
+def _name(sentences: Iterable[str]) -> None:
+    """The first of many sentences, and how many more there are."""
+    rest = list(sentences)
+    for sentence in rest[:_NAMED]:
+        print(f"samkit: {sentence}", file=sys.stderr)
+    if len(rest) > _NAMED:
+        print(f"samkit: and {len(rest) - _NAMED:,} more.", file=sys.stderr)

@@ -12,13 +12,14 @@ from samkit.annotate.refusals import NotFound
 from samkit.annotate.services import AnId, Here, Me
 from samkit.annotate.snapshots import write_snapshot
 from samkit.annotate.tables import new_id
+from samkit.datasets.formats import FORMATS
 
 router = APIRouter(prefix="/api", tags=["project"])
 
 
 @router.get("/project")
 def read_project(here: Here, me: Me) -> dict[str, Any]:
-    """Name, model, images in each state, and who asks."""
+    """Name, model, images in each state, formats of exports, and who asks."""
     with here.project.database.read() as session:
         counts = states.counts(session)
     model = None
@@ -35,6 +36,7 @@ def read_project(here: Here, me: Me) -> dict[str, Any]:
         "name": here.project.name,
         "model": model,
         "counts": counts,
+        "formats": list(FORMATS),
         "me": {"name": me.name, "role": me.role},
     }
 

@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse
 
 from samkit.annotate import schemas
 from samkit.annotate.ahead import prepare_next
+from samkit.annotate.queueing import Held
 from samkit.annotate.services import AnId, Here, Me
 
 router = APIRouter(prefix="/api", tags=["queue"])
@@ -21,6 +22,18 @@ def next_image(here: Here, me: Me, sent: schemas.After) -> Response:
     prepare_next(here, taken.image_id)
     lease = {"id": taken.lease_id, "expires_in": here.queue.seconds}
     return JSONResponse({"image": taken.image_id, "lease": lease})
+
+
+@router.post("/images/{image_id}/lease")
+def take(here: Here, me: Me, image_id: AnId, sent: schemas.Take | None = None) -> dict[str, Any]:
+    """Lease this image; where somebody else works on it, `lease` is null and `holder` their name.
+
+    `over` takes it from them.
+    """
+    taken = here.queue.take(image_id, me, over=sent is not None and sent.over)
+    if isinstance(taken, Held):
+        return {"lease": None, "holder": taken.name}
+    return {"lease": {"id": taken.lease_id, "expires_in": here.queue.seconds}, "holder": None}
 
 
 @router.post("/leases/{lease_id}/renew")
