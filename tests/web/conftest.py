@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import skimage.data
 from PIL import Image
+from pycocotools import mask as coco
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "src" / "samkit" / "annotate" / "page" / "index.html"
@@ -71,6 +72,29 @@ class Annotator:
     def image_id(self, name: str) -> str:
         """The id of a photograph."""
         return next(i["id"] for i in self.ask("/api/images")["images"] if i["name"] == name)
+
+    def address_of(self, name: str, role: str) -> str:
+        """The address of a new person."""
+        token = self.ask("/api/users", {"name": name, "role": role})["token"]
+        return self.address.split("#")[0] + f"#token={token}"
+
+    def state(self, name: str) -> str:
+        """The state of a photograph."""
+        return next(i["state"] for i in self.ask("/api/images")["images"] if i["name"] == name)
+
+    def put(self, name: str, masks: list[dict[str, Any]]) -> None:
+        """Masks from elsewhere: of each the rectangle `box` (x0, y0, x1, y1) and other fields."""
+        image = self.ask(f"/api/images/{self.image_id(name)}")
+        operations = []
+        for i, fields in enumerate(masks):
+            x0, y0, x1, y1 = fields.pop("box")
+            mask = np.zeros((image["height"], image["width"]), np.uint8, order="F")
+            mask[y0:y1, x0:x1] = 1
+            rle = {"size": list(mask.shape), "counts": coco.encode(mask)["counts"].decode()}
+            own = {"op": f"{image['id']}-{i}", "instance": f"given-{i}", "kind": "put", "base": 0}
+            operations.append({**own, "value": {"rle": rle, **fields}})
+        sent = {"client": "tests", "operations": operations}
+        self.ask(f"/api/images/{image['id']}/operations", sent)
 
     def instances(self, name: str) -> list[dict[str, Any]]:
         """The masks of a photograph that the server has."""
@@ -145,11 +169,26 @@ class Person:
     def commit(self, count: int) -> None:
         """Enter, and then the list has so many masks."""
         self.key("Enter")
-        self.until("n => document.querySelectorAll('[data-testid=instance]').length === n", count)
+        self.wait_for_masks(count)
 
     def wait_until(self, state: str) -> None:
         """Waits for a word of the save state."""
         self.until(f"s => document.querySelector('{SAVE_STATE}').textContent === s", state)
+
+    def wait_for_masks(self, count: int) -> None:
+        """Waits until the list has so many."""
+        self.until("n => document.querySelectorAll('[data-testid=instance]').length === n", count)
+
+    def paint(self, y: float, x: float = 60) -> None:
+        """A short stroke of the brush."""
+        self.key("b")
+        self.drag((x, y), (x + 40, y))
+
+    def pick(self, name: str) -> None:
+        """Opens an image from the strip below."""
+        self.page.get_by_label(f"{name}, ").click()
+        self.until(f"n => document.querySelector('{IMAGE_NAME}').textContent === n", name)
+        self.get("ready").wait_for()
 
     def go_to(self, name: str) -> None:
         """Goes through the images until one is open."""
@@ -175,17 +214,32 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def decoders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page's decoder, which the first project makes for all others."""
+    return tmp_path_factory.mktemp("decoders") / "decoder"
+
+
 @pytest.fixture(scope="module")
-def annotator(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Iterator[Annotator]:
+def annotator(
+    tmp_path_factory: pytest.TempPathFactory, photos: Path, decoders: Path
+) -> Iterator[Annotator]:
     """A server that runs; skipped by name where the page was not built."""
     for package in ("fastapi", "sqlalchemy", "onnxscript"):
         pytest.importorskip(package)
     if not PAGE.is_file():
         pytest.skip("needs the annotator's page: npm ci and npm run build in web/")
-    server = Annotator(tmp_path_factory.mktemp("project") / "my.samkit", photos)
+    from samkit.annotate.project import open_project
+
+    with open_project(tmp_path_factory.mktemp("project") / "my.samkit") as project:
+        if decoders.is_dir():
+            shutil.copytree(decoders, project.decoder)
+    server = Annotator(project.folder, photos)
     server.start()
     yield server
     server.kill()
+    if project.decoder.is_dir() and not decoders.exists():
+        shutil.copytree(project.decoder, decoders)
 
 
 @pytest.fixture(scope="session")
@@ -200,6 +254,23 @@ def browser() -> Iterator[Any]:
         )
         yield chromium
         chromium.close()
+
+
+@pytest.fixture
+def people(browser: Any) -> Iterator[Callable[[str], Person]]:
+    """Opens an address as somebody with a fresh browser profile."""
+    met: list[Person] = []
+
+    def meet(address: str) -> Person:
+        context = browser.new_context(viewport={"width": 1360, "height": 820})
+        met.append(Person(context.new_page()))
+        met[-1].open(address)
+        return met[-1]
+
+    yield meet
+    for somebody in met:
+        assert somebody.errors == []
+        somebody.page.context.close()
 
 
 @pytest.fixture

@@ -190,6 +190,9 @@ def test_a_stale_change_is_shown_side_by_side_and_both_can_be_kept(
     person.key("Enter")
     person.wait_until("conflict")
     person.get("save-state").click()
+    sides = person.page.locator(".sides figure")
+    assert sides.locator("canvas").count() == sides.count() == 2
+    assert "theirs" in sides.nth(1).text_content()
     person.get("keep-both").click()
     person.wait_until("saved")
     found = annotator.instances(name)

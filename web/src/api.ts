@@ -5,11 +5,13 @@ import type {
   ImageDocument,
   ImageSummary,
   Instance,
+  Job,
   Lease,
   Operation,
   OperationsAnswer,
   Project,
   ServerEvent,
+  Tenancy,
 } from "./types";
 
 /** The server answered, but not with what was asked for. A network failure is a TypeError. */
@@ -73,8 +75,9 @@ export async function nextInQueue(
     : ((await response.json()) as { image: string; lease: Lease });
 }
 
-export const renewLease = (id: string): Promise<Response> =>
-  checked(`/api/leases/${encodeURIComponent(id)}/renew`, post({}));
+/** Takes an image, or keeps it for longer; `over`: also from somebody else. */
+export const takeLease = (id: string, over: boolean): Promise<Tenancy> =>
+  json(image(id, "/lease"), post({ over }));
 
 export const releaseLease = (id: string): Promise<Response> =>
   checked(`/api/leases/${encodeURIComponent(id)}/release`, { ...post({}), keepalive: true });
@@ -119,6 +122,11 @@ export const review = (
   decision: "accept" | "reject",
   comment: string,
 ): Promise<Response> => checked(image(id, "/review"), post({ decision, comment }));
+
+export const startExport = (format: string): Promise<{ job: string }> =>
+  json("/api/exports", post({ format }));
+
+export const job = (id: string): Promise<Job> => json(`/api/jobs/${encodeURIComponent(id)}`);
 
 export interface KeptConflict {
   op: string;

@@ -2,10 +2,11 @@
 
 import * as api from "./api";
 import { loadDecoder } from "./decoding";
-import { versionArrived } from "./editor";
+import { versionArrived } from "./committed";
 import { Journal } from "./journal";
 import { loadLabels } from "./labels";
-import { resume, start } from "./navigation";
+import { leaseChanged, onFree } from "./leases";
+import { open, resume, start } from "./navigation";
 import { Saver } from "./saver";
 import { dialog, failed, images, progress, project, saver } from "./state";
 
@@ -35,6 +36,7 @@ export async function connect(): Promise<void> {
     const made = new Saver(kept, project.value.id, client(), api.operations);
     made.onVersion = versionArrived;
     saver.value = made;
+    onFree((image) => void open(image).catch(failed));
     loadLabels();
     if (project.value.model) loadDecoder().catch(failed);
     await start(kept).catch(failed);
@@ -51,6 +53,7 @@ async function followEvents(): Promise<void> {
       .events((event) => {
         wait = 1000;
         if (event.kind === "progress") progress.value = { done: event.done, total: event.total };
+        if (event.kind === "lease") leaseChanged(event.image);
         if (event.kind !== "prepared") return;
         images.value = images.value.map((summary) =>
           summary.id === event.image ? { ...summary, prepared: true } : summary,

@@ -1,22 +1,19 @@
-/** What a person does to objects: prompts, strokes, commit, undo, selection, labels, deletion. */
+/** The object at hand: prompts, strokes, undo, commit. */
 
-import { batch } from "@preact/signals";
+import { drop, put } from "./committed";
 import { decode, decoder, stopHover } from "./decoding";
 import { BLANK, Draft, type DraftState } from "./draft";
 import type { History } from "./history";
-import { at, EMPTY, isEmpty, tight, type MaskCrop } from "./masks/crop";
+import { EMPTY, isEmpty, tight, type MaskCrop } from "./masks/crop";
 import { encode } from "./masks/rle";
-import { rememberLabels } from "./labels";
-import { replaced, type MaskObject } from "./objects";
-import { showLive, showObjects, stage } from "./scene";
+import { showLive, showObjects } from "./scene";
 import {
-  busy, draft, draftChanges, failed, frame, image, objects, project, saver, say, seconds,
-  statistics,
+  busy, draft, draftChanges, failed, frame, image, mayChange, project, say, seconds, statistics,
 } from "./state";
-import type { Instance, InstanceValue, Prompt } from "./types";
+import type { InstanceValue, Prompt } from "./types";
 
 /** Undo of each object of the open image, also after it was committed. */
-const histories = new Map<string, History<DraftState>>();
+export const histories = new Map<string, History<DraftState>>();
 
 /** One change after the other: a click waits for the answer to the one before. */
 let queue: Promise<void> = Promise.resolve();
@@ -152,7 +149,7 @@ export const cancel = (): Promise<void> =>
     showObjects([current.origin?.mask]);
   });
 
-function leave(current: Draft): void {
+export function leave(current: Draft): void {
   histories.delete(current.id);
   draft.value = null;
   seconds.value = 0;
@@ -167,6 +164,7 @@ export const commit = (): Promise<void> =>
     const current = draft.value;
     const opened = image.value;
     if (!current || !opened) return;
+    if (current.changed && !mayChange()) return;
     if (!current.changed && current.origin) {
       leaveCommitted();
       showObjects([current.origin.mask]);
@@ -175,12 +173,16 @@ export const commit = (): Promise<void> =>
     if (current.empty && !current.origin) return leave(current);
     const mask = tight(await pixelsOf(current));
     if (isEmpty(mask)) {
-      if (current.origin) return removeObject(current.origin);
-      return leave(current);
+      leave(current);
+      if (current.origin) drop(current.origin);
+      return;
     }
     const spent = current.timer.seconds;
     const before = current.origin?.instance;
+    // Scores are of pixels: those of the same pixels stay, also where a label was added.
+    const same = before && current.state.mask === current.origin?.mask ? before : null;
     const value: InstanceValue = {
+      ...(same?.source && { source: same.source }),
       rle: encode(mask, opened),
       labels: current.labels,
       stage: before ? (before.stage === "suggested" ? "accepted" : before.stage) : "manual",
@@ -188,7 +190,7 @@ export const commit = (): Promise<void> =>
       model: current.state.record.some(({ kind }) => kind === "point" || kind === "box")
         ? (project.value?.model?.id ?? null)
         : (before?.model ?? null),
-      predicted_iou: current.candidate?.iou ?? null,
+      predicted_iou: current.candidate?.iou ?? same?.predicted_iou ?? null,
       seconds: Math.round(spent * 10) / 10,
       hidden: false,
       locked: before?.locked ?? false,
@@ -207,106 +209,4 @@ function leaveCommitted(): void {
   seconds.value = 0;
   draftChanges.value++;
   showLive();
-}
-
-/** Puts an instance into the list and on its way to the server. */
-export function put(instance: Instance, mask: MaskCrop): void {
-  const opened = image.value;
-  if (!opened) return;
-  const { id, version, editor: _editor, ...value } = instance;
-  objects.value = replaced(objects.value, { instance, mask });
-  rememberLabels(instance.labels);
-  const change = { image: opened.id, kind: "put", instance: id, base: version, value } as const;
-  void saver.value?.add(change).catch(failed);
-}
-
-/** The server has a newer version of an object: later changes are made on it. */
-export function versionArrived(imageId: string, id: string, version: number): void {
-  const opened = image.value;
-  if (opened?.id !== imageId) return;
-  if (opened.state === "unlabelled") image.value = { ...opened, state: "in_progress" };
-  objects.value = objects.value.map((object) =>
-    object.instance.id === id
-      ? { ...object, instance: { ...object.instance, version } }
-      : object,
-  );
-}
-
-const byId = (id: string): MaskObject | undefined =>
-  objects.value.find(({ instance }) => instance.id === id);
-
-/** Opens an object to be changed, after what is at hand was committed. */
-export async function select(id: string): Promise<void> {
-  if (draft.value?.id === id) return;
-  await commit();
-  await inTurn(() => {
-    const object = byId(id);
-    if (!object) return;
-    if (object.instance.locked) return say("This object is locked; L unlocks it.");
-    if (object.instance.hidden) update(object, { hidden: false });
-    stopHover();
-    const opened = byId(id)!;
-    draft.value = new Draft(id, opened, opened.instance.labels, histories, frame.value);
-    draftChanges.value++;
-    showObjects([opened.mask]);
-    showLive();
-  });
-}
-
-/** Selects the neighbour in the list. */
-export function selectNext(step: number): void {
-  const usable = objects.value.filter(({ instance }) => !instance.locked);
-  if (!usable.length) return;
-  const now = usable.findIndex(({ instance }) => instance.id === draft.value?.id);
-  const next = now < 0 ? (step > 0 ? 0 : usable.length - 1) : now + step;
-  void select(usable[(next + usable.length) % usable.length]!.instance.id);
-}
-
-/** The uppermost visible object at a place. */
-export function objectAt(x: number, y: number): MaskObject | undefined {
-  return objects.value.findLast(
-    ({ instance, mask }) => !instance.hidden && at(mask, Math.floor(x), Math.floor(y)),
-  );
-}
-
-/** Deletes the object at hand. */
-export const remove = (): Promise<void> =>
-  inTurn(() => {
-    const current = draft.value;
-    if (!current) return;
-    if (current.origin) removeObject(current.origin);
-    else leave(current);
-  });
-
-export function removeObject({ instance: { id }, mask }: MaskObject): void {
-  const opened = image.value;
-  const object = byId(id);
-  if (!opened || !object || object.instance.locked) return;
-  const base = object.instance.version;
-  objects.value = objects.value.filter(({ instance }) => instance.id !== id);
-  if (draft.value?.id === id) leave(draft.value);
-  void saver.value?.add({ image: opened.id, kind: "delete", instance: id, base }).catch(failed);
-  showObjects([mask]);
-}
-
-/** Changes fields of a committed object. */
-export function update(object: MaskObject, fields: Partial<InstanceValue>): void {
-  const now = byId(object.instance.id);
-  if (!now) return;
-  put({ ...now.instance, ...fields }, now.mask);
-  if ("hidden" in fields || "stage" in fields) showObjects([now.mask]);
-}
-
-/** Takes the objects of an image that was opened. */
-export function setObjects(all: MaskObject[]): void {
-  forgetHistories();
-  batch(() => {
-    draft.value = null;
-    objects.value = all;
-    seconds.value = 0;
-    draftChanges.value++;
-  });
-  rememberLabels(all.flatMap(({ instance }) => instance.labels));
-  showObjects();
-  stage.viewChanged();
 }

@@ -1,17 +1,16 @@
 /** Pointer and keys to tools and actions. */
 
 import { hoverAt, stopHover } from "./decoding";
-import {
-  cancel, choose, commit, inTurn, objectAt, redo, remove, select, selectNext,
-  undo, update,
-} from "./editor";
+import { objectAt, update } from "./committed";
+import { cancel, choose, commit, inTurn, redo, undo } from "./editor";
 import { Keys, nameOf, type Action } from "./keys";
 import { toggleLabel } from "./labels";
 import type { Point } from "./masks/brush";
 import { closeUp, go, skip, submit } from "./navigation";
 import { pointerAt, setPointer, stage } from "./scene";
+import { remove, select, selectNext } from "./selection";
 import {
-  allHidden, bindings, cursor, dialog, draft, failed, labels, objects, tool,
+  allHidden, bindings, cursor, dialog, draft, failed, labels, mayChange, objects, tool,
 } from "./state";
 import { accept, acceptAll, reject } from "./suggestions";
 import { currentTool, resizeBrush, take } from "./tools";
@@ -51,7 +50,7 @@ function down(event: PointerEvent): void {
     if (object) void select(object.instance.id);
     return;
   }
-  if (event.button !== 0 && event.button !== 2) return;
+  if ((event.button !== 0 && event.button !== 2) || !mayChange()) return;
   const background = event.button === 2;
   pressing = { id: event.pointerId, background };
   currentTool().down(at, pressOf(event, background));
@@ -194,6 +193,7 @@ function moveCursor(dx: number, dy: number, far: boolean): void {
 function pressAt(background: boolean): void {
   const at = pointerAt();
   if (!at) return moveCursor(0, 0, false);
+  if (!mayChange()) return;
   const press = { background, alt: false, time: performance.now() };
   const used = currentTool();
   used.down(at, press);

@@ -1,6 +1,6 @@
 /** Labels: those of the object at hand, and those that this browser knows in the project. */
 
-import { draft, draftChanges, labels, project, say } from "./state";
+import { draft, draftChanges, labels, mayChange, project, say } from "./state";
 
 /** Labels of the object at hand: adds one, or takes it away. */
 export function toggleLabel(label: string): void {
@@ -8,6 +8,7 @@ export function toggleLabel(label: string): void {
   const text = label.trim();
   if (!text) return;
   if (!current) return say("Select or make an object first; a label belongs to one.");
+  if (!mayChange()) return;
   const { labels: had } = current;
   current.labels = had.includes(text) ? had.filter((l) => l !== text) : [...had, text];
   current.changed = current.changed || current.origin !== null;

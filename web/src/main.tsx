@@ -11,7 +11,13 @@ import { Topbar } from "./components/topbar";
 import { connect } from "./connection";
 import { draft, project, saver, seconds } from "./state";
 import { onToken, watchAddress } from "./token";
-import "./styles.css";
+import "./styles/base.css";
+import "./styles/topbar.css";
+import "./styles/toolbar.css";
+import "./styles/stage.css";
+import "./styles/panel.css";
+import "./styles/filmstrip.css";
+import "./styles/dialogs.css";
 
 const App = () => (
   <div class="app">

@@ -2,24 +2,23 @@
 
 import * as api from "./api";
 import { stopHover, useEmbedding } from "./decoding";
-import { commit, inTurn, realise, setObjects } from "./editor";
+import { commit, inTurn, realise } from "./editor";
 import { Journal, withChanges } from "./journal";
+import { takeLease } from "./leases";
 import { objectOf } from "./objects";
 import { showImage, stage } from "./scene";
+import { setObjects } from "./selection";
 import {
-  draft, failed, frame, image, images, objects, project, saver, say,
+  draft, failed, frame, image, images, mayChange, objects, project, saver, say,
 } from "./state";
-import type { ImageSummary, Lease } from "./types";
+import type { ImageSummary } from "./types";
 
 const PAGE = 200;
 const LAST = "samkit-image";
-const LEASE = "samkit-lease";
 const SMALLEST_CROP = 64;
 
 let journal: Journal;
 let more: string | null | undefined;
-let lease: (Lease & { image: string }) | null = null;
-let renewing: ReturnType<typeof setInterval> | undefined;
 let opening = new AbortController();
 
 interface Fetched {
@@ -46,7 +45,6 @@ export async function start(kept: Journal): Promise<void> {
   journal = kept;
   await loadMore();
   const last = sessionStorage.getItem(LAST);
-  await adoptLease();
   if (last && (await find(last)) >= 0) return open(last);
   return openNextInQueue(null, images.value[0]?.id ?? null);
 }
@@ -78,9 +76,9 @@ export async function open(id: string): Promise<void> {
   const mine = (opening = new AbortController());
   frame.value = null;
   stopHover();
-  if (lease && lease.image !== id) releaseLease();
   const parts = fetchImage(id);
-  const [document, blob] = await Promise.all([api.document(id), parts.picture]);
+  const leased = takeLease(id);
+  const [document, blob] = await Promise.all([api.document(id), parts.picture, leased]);
   const bitmap = await createImageBitmap(blob);
   const { instances, ...opened } = document;
   const changes = await journal.ofImage(project.value!.id, id);
@@ -136,6 +134,7 @@ async function leaveBy(
   state: ImageSummary["state"],
   send: (id: string, seconds: number) => Promise<unknown>,
 ): Promise<void> {
+  if (!mayChange()) return;
   await commit();
   const id = image.value?.id;
   if (!id) return;
@@ -158,49 +157,21 @@ async function leaveBy(
 
 export async function review(decision: "accept" | "reject", comment: string): Promise<void> {
   const opened = image.value;
-  if (!opened) return;
+  if (!opened || !mayChange()) return;
   await api.review(opened.id, decision, comment);
   const state = decision === "accept" ? "accepted" : "rejected";
   image.value = { ...opened, state, review: { decision, comment } };
   say(decision === "accept" ? "Accepted." : "Rejected.");
 }
 
+/** Leaves the image to whoever works on it, for the next one that is free. */
+export const openNextFree = (): Promise<void> => openNextInQueue(image.value?.id ?? null, null);
+
 async function openNextInQueue(after: string | null, otherwise: string | null): Promise<void> {
   const next = await api.nextInQueue(after);
-  if (next) holdLease(next.image, next.lease);
   const id = next?.image ?? otherwise;
   if (id) return open(id);
   say(after ? "That was the last open image. All are done." : "There are no images.");
-}
-
-function holdLease(id: string, given: Lease): void {
-  releaseLease();
-  keepLease({ ...given, image: id });
-}
-
-function keepLease(held: Lease & { image: string }): void {
-  lease = held;
-  sessionStorage.setItem(LEASE, JSON.stringify(held));
-  renewing = setInterval(
-    () => void api.renewLease(held.id).catch(() => clearInterval(renewing)),
-    Math.max(5, held.expires_in / 3) * 1000,
-  );
-}
-
-/** A page that was loaded again goes on with the lease that this tab had. */
-async function adoptLease(): Promise<void> {
-  const held = JSON.parse(sessionStorage.getItem(LEASE) ?? "null") as typeof lease;
-  if (!held) return;
-  const renewed = await api.renewLease(held.id).then(() => true, () => false);
-  if (renewed) keepLease(held);
-  else sessionStorage.removeItem(LEASE);
-}
-
-function releaseLease(): void {
-  clearInterval(renewing);
-  if (lease) void api.releaseLease(lease.id).catch(() => undefined); // it runs out by itself
-  lease = null;
-  sessionStorage.removeItem(LEASE);
 }
 
 /** Encodes what is in view by itself, so that small objects are seen larger; again: the whole. */

@@ -17,6 +17,8 @@ export const saver = signal<Saver | null>(null);
 export const images = signal<readonly ImageSummary[]>([]);
 /** The open image, without its instances: these are `objects`. */
 export const image = signal<Omit<ImageDocument, "instances"> | null>(null);
+/** Who works on the open image, where that is somebody else; it is not changed here then. */
+export const holder = signal<string | null>(null);
 export const objects = signal<readonly MaskObject[]>([]);
 /** What is encoded; null until the embedding and the decoder are there. */
 export const frame = signal<Frame | null>(null);
@@ -39,7 +41,7 @@ export const allHidden = signal(false);
 export const threshold = signal(0.88);
 export const labels = signal<readonly string[]>([]);
 export const bindings = signal<Bindings>(load(localStorage));
-export const dialog = signal<"help" | "conflict" | "token" | null>(null);
+export const dialog = signal<"help" | "conflict" | "token" | "export" | null>(null);
 
 /** The keyboard's cursor in pixels of the image; null while the pointer leads. */
 export const cursor = signal<Point | null>(null);
@@ -64,3 +66,10 @@ export function say(text: string, bad = false): void {
 
 export const failed = (error: unknown): void =>
   say(error instanceof Error ? error.message : `${error}`, true);
+
+/** Whether the open image is this person's to change; says why not. */
+export function mayChange(): boolean {
+  if (holder.value === null) return true;
+  say(`${holder.value} is working on this image. Take it over to change it.`, true);
+  return false;
+}

@@ -1,7 +1,9 @@
 /** Masks that a model suggested: accepted or rejected one by one, or all above a score. */
 
-import { commit, removeObject, select, update } from "./editor";
+import { update } from "./committed";
+import { commit } from "./editor";
 import type { MaskObject } from "./objects";
+import { removeObject, select } from "./selection";
 import { draft, say, suggestions, threshold } from "./state";
 
 const score = ({ instance }: MaskObject): number => instance.predicted_iou ?? 0;

@@ -17,6 +17,8 @@ export interface Project {
   /** null where the server runs without a model: then there are the pixel tools alone. */
   model: { id: string; name: string; decoder: string; image: string; constants: string } | null;
   counts: Counts;
+  /** Names of the formats that masks are exported in. */
+  formats: string[];
   me: { name: string; role: "annotator" | "reviewer" | "admin" };
 }
 
@@ -51,6 +53,8 @@ export interface InstanceValue {
   seconds: number;
   hidden?: boolean;
   locked?: boolean;
+  /** What an imported record said besides; it is handed on with the pixels. */
+  source?: Record<string, unknown>;
 }
 
 export interface Instance extends InstanceValue {
@@ -95,7 +99,28 @@ export interface Lease {
   expires_in: number;
 }
 
+/** Whose an image is just now: ours, by a lease, or somebody else's. */
+export type Tenancy = { lease: Lease; holder: null } | { lease: null; holder: string };
+
+/** A snapshot or an export that the server makes. */
+export interface Job {
+  id: string;
+  state: "waiting" | "running" | "done" | "failed";
+  error: string | null;
+  result: Exported | null;
+}
+
+export interface Exported {
+  format: string;
+  images: number;
+  masks: number;
+  /** What the format could not hold: how often, by sentence. */
+  losses: Record<string, number>;
+  file: string;
+}
+
 export type ServerEvent =
   | { kind: "prepared"; image: string }
   | { kind: "progress"; done: number; total: number }
+  | { kind: "lease"; image: string }
   | { kind: "job"; [field: string]: unknown };

@@ -96,10 +96,14 @@ class Queue:
                 raise NotFound("The lease has run out; ask for the next image.")
         return self.seconds
 
-    def release(self, lease_id: str, person: Person) -> None:
-        """Give an image back; nothing happens where the lease has run out already."""
+    def release(self, lease_id: str, person: Person) -> str | None:
+        """Give an image back; returns its id, or None where it was not this person's any more."""
+        own = (Lease.id == lease_id, Lease.user_id == person.id)
         with self._database.write() as session:
-            session.execute(delete(Lease).where(Lease.id == lease_id, Lease.user_id == person.id))
+            image_id: str | None = session.scalar(
+                delete(Lease).where(*own).returning(Lease.image_id)
+            )
+        return image_id
 
     def _take_one(
         self, session: Session, image_id: str, person: Person, over: bool

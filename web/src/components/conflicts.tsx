@@ -1,11 +1,11 @@
 import { useEffect, useRef } from "preact/hooks";
 import { ACTIVE } from "../colours";
 import { paint } from "../canvas/tint";
-import { setObjects } from "../editor";
 import type { Entry } from "../journal";
 import { decode, type Rle } from "../masks/rle";
 import { objectOf } from "../objects";
 import { picture } from "../scene";
+import { setObjects } from "../selection";
 import { dialog, draft, image, objects, saver } from "../state";
 import type { Instance } from "../types";
 

@@ -5,6 +5,7 @@ import { connect } from "../connection";
 import { setToken, tokenIn } from "../token";
 import { bindings, dialog, saver } from "../state";
 import { Conflicts } from "./conflicts";
+import { Exports } from "./exports";
 
 function Dialog({ title, children }: { title: string; children: ComponentChildren }) {
   const element = useRef<HTMLDialogElement>(null);
@@ -89,5 +90,6 @@ export function Dialogs() {
   if (dialog.value === "help") return <Dialog title="Keys"><Help /></Dialog>;
   if (dialog.value === "token") return <Dialog title="Not connected"><Token /></Dialog>;
   if (dialog.value === "conflict") return <Dialog title="Changes to settle"><Conflicts /></Dialog>;
+  if (dialog.value === "export") return <Dialog title="Export"><Exports /></Dialog>;
   return null;
 }

@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import { colourOf, css } from "../colours";
-import { removeObject, select, update } from "../editor";
+import { update } from "../committed";
 import { act } from "../input";
 import { toggleLabel } from "../labels";
 import { areaOf, type MaskObject } from "../objects";
@@ -9,6 +9,7 @@ import {
   suggestions, threshold,
 } from "../state";
 import { review, skip } from "../navigation";
+import { removeObject, select } from "../selection";
 import { aboveThreshold, accept, acceptAll, reject } from "../suggestions";
 import { Icon } from "./icons";
 import { keyOf } from "./toolbar";
@@ -132,7 +133,7 @@ function Suggestions() {
         <span>
           from <b>{threshold.value.toFixed(2)}</b>
         </span>
-        <input type="range" min="0" max="1" step="0.01" value={threshold.value} onInput={(event) => (threshold.value = Number(event.currentTarget.value))} />
+        <input type="range" data-testid="threshold" aria-label="Least predicted IoU to accept" min="0" max="1" step="0.01" value={threshold.value} onInput={(event) => (threshold.value = Number(event.currentTarget.value))} />
       </label>
       <div class="buttons">
         <button type="button" data-testid="accept" onClick={() => accept()}>Accept <kbd>{keyOf("accept")}</kbd></button>
@@ -173,14 +174,14 @@ function Image() {
     <section class="of-image" aria-labelledby="image-title">
       <h2 id="image-title">Image</h2>
       {opened?.review && (
-        <p class="hint">
+        <p class="hint" data-testid="review">
           {opened.review.decision}: {opened.review.comment || "no comment"}
         </p>
       )}
-      <input value={text} maxLength={2000} placeholder={reviewing ? "Comment" : "Reason to skip"} aria-label={reviewing ? "Comment of the review" : "Reason to skip the image"} onInput={(event) => setText(event.currentTarget.value)} />
+      <input data-testid="note" value={text} maxLength={2000} placeholder={reviewing ? "Comment" : "Reason to skip"} aria-label={reviewing ? "Comment of the review" : "Reason to skip the image"} onInput={(event) => setText(event.currentTarget.value)} />
       <div class="buttons">
-        {reviewing && <button type="button" onClick={() => send(review("accept", text))}>Accept</button>}
-        {reviewing && <button type="button" onClick={() => send(review("reject", text))}>Reject</button>}
+        {reviewing && <button type="button" data-testid="review-accept" onClick={() => send(review("accept", text))}>Accept</button>}
+        {reviewing && <button type="button" data-testid="review-reject" onClick={() => send(review("reject", text))}>Reject</button>}
         <button type="button" data-testid="skip-image" disabled={!text.trim()} onClick={() => send(skip(text.trim()))}>Skip</button>
       </div>
     </section>

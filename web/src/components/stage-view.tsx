@@ -3,9 +3,11 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { threads } from "../decoder/client";
 import { hooks } from "../hooks";
 import { attach } from "../input";
+import { takeOver } from "../leases";
+import { openNextFree } from "../navigation";
 import { stage } from "../scene";
 import {
-  allHidden, busy, contrast, decoderLoaded, draft, draftChanges, frame, hover, image, message, opacity, tool,
+  allHidden, busy, contrast, decoderLoaded, draft, draftChanges, failed, frame, holder, hover, image, message, opacity, tool,
 } from "../state";
 import { chooseAt } from "../editor";
 import { keepFocus } from "./toolbar";
@@ -34,6 +36,22 @@ function Candidates() {
           {percent(iou)}
         </button>
       ))}
+    </div>
+  );
+}
+
+/** Somebody else works on the image: it can be looked at. */
+function Held() {
+  if (holder.value === null) return null;
+  return (
+    <div class="held" role="status" data-testid="held">
+      <span>
+        Being worked on by <b>{holder.value}</b>. You can look at it, but not change it.
+      </span>
+      <button type="button" data-testid="next-free" onClick={() => void openNextFree().catch(failed)}>
+        Next free image
+      </button>
+      <button type="button" data-testid="take-over" onClick={() => void takeOver()}>Take over</button>
     </div>
   );
 }
@@ -117,6 +135,7 @@ export function StageView() {
         aria-label="The image. Arrow keys move the cursor, F uses the tool there, question mark lists all keys."
       />
       <Candidates />
+      <Held />
       {said && (
         <div class={said.bad ? "toast bad" : "toast"} role={said.bad ? "alert" : "status"}>
           {said.text}

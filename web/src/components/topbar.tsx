@@ -1,5 +1,5 @@
 import { act } from "../input";
-import { draft, image, images, progress, project, saver, seconds, statistics, dialog } from "../state";
+import { draft, holder, image, images, progress, project, saver, seconds, statistics, dialog } from "../state";
 import { clock } from "../timer";
 import { Icon } from "./icons";
 import { keyOf } from "./toolbar";
@@ -68,6 +68,7 @@ export function Topbar() {
   const counts = project.value?.counts;
   const total = counts ? Object.values(counts).reduce((a, b) => a + b, 0) : images.value.length;
   const made = progress.value;
+  const mayExport = (project.value?.me.role ?? "annotator") !== "annotator";
   return (
     <header class="topbar">
       <div class="brand">
@@ -95,7 +96,12 @@ export function Topbar() {
       )}
       <Timer />
       <SaveState />
-      <button type="button" class="primary" data-testid="submit-image" title={`Submit the image (${keyOf("submit")})`} disabled={!opened} onClick={() => act("submit")}>
+      {mayExport && (
+        <button type="button" data-testid="export" title="Write masks in a format of other tools" onClick={() => (dialog.value = "export")}>
+          Export
+        </button>
+      )}
+      <button type="button" class="primary" data-testid="submit-image" title={`Submit the image (${keyOf("submit")})`} disabled={!opened || holder.value !== null} onClick={() => act("submit")}>
         Submit
       </button>
     </header>

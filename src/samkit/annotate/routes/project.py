@@ -43,7 +43,7 @@ def read_project(here: Here, me: Me) -> dict[str, Any]:
 
 @router.get("/events", response_class=StreamingResponse)
 async def read_events(here: Here) -> StreamingResponse:
-    """What happens, as text/event-stream: prepared, progress, job."""
+    """What happens, as text/event-stream: prepared, progress, job, lease."""
     return StreamingResponse(here.events.stream(), media_type="text/event-stream")
 
 

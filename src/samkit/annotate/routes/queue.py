@@ -30,7 +30,10 @@ def take(here: Here, me: Me, image_id: AnId, sent: schemas.Take | None = None) -
 
     `over` takes it from them.
     """
-    taken = here.queue.take(image_id, me, over=sent is not None and sent.over)
+    over = sent is not None and sent.over
+    taken = here.queue.take(image_id, me, over=over)
+    if over:
+        here.events.publish({"kind": "lease", "image": image_id})
     if isinstance(taken, Held):
         return {"lease": None, "holder": taken.name}
     return {"lease": {"id": taken.lease_id, "expires_in": here.queue.seconds}, "holder": None}
@@ -47,5 +50,7 @@ def release(
     here: Here, me: Me, lease_id: AnId, sent: schemas.Empty | None = None
 ) -> dict[str, Any]:
     """Give an image back."""
-    here.queue.release(lease_id, me)
+    image_id = here.queue.release(lease_id, me)
+    if image_id is not None:
+        here.events.publish({"kind": "lease", "image": image_id})
     return {"id": lease_id}

@@ -1,0 +1,115 @@
+"""Several people at one project: review, skipping, who works on what, and what leaves it."""
+
+import json
+import sqlite3
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from pycocotools.coco import COCO
+
+
+def test_a_reviewer_sends_an_image_back_with_a_comment_and_accepts_it_in_the_end(
+    annotator: Any, people: Any
+) -> None:
+    name = "3-rocket.png"
+    ann = people(annotator.address_of("ann", "annotator"))
+    ann.pick(name)
+    ann.paint(60)
+    ann.commit(1)
+    ann.get("submit-image").click()
+    ann.until("n => document.querySelector('[data-testid=image-name]').textContent !== n", name)
+    rita = people(annotator.address_of("rita", "reviewer"))
+    rita.pick(name)
+    assert ann.get("review-accept").count() == 0
+    rita.get("note").fill("the fins are missing")
+    rita.get("review-reject").click()
+    rita.page.get_by_text("the fins are missing").wait_for()
+    assert annotator.state(name) == "rejected"
+    rita.pick("2-coffee.png")
+    ann.pick(name)
+    assert "reject: the fins are missing" in ann.get("review").text_content()
+    ann.paint(90)
+    ann.commit(2)
+    ann.wait_until("saved")
+    ann.key("Control+Enter")
+    ann.until("n => document.querySelector('[data-testid=image-name]').textContent !== n", name)
+    rita.pick(name)
+    rita.wait_for_masks(2)
+    rita.get("review-accept").click()
+    rita.page.get_by_text("Accepted.").wait_for()
+    assert annotator.state(name) == "accepted"
+
+
+def test_an_image_is_skipped_with_a_reason(annotator: Any, person: Any) -> None:
+    name = "2-coffee-0.png"
+    person.open(annotator.address)
+    person.pick(name)
+    assert person.get("skip-image").is_disabled()
+    person.get("note").fill("nothing to see")
+    person.get("skip-image").click()
+    person.until("n => document.querySelector('[data-testid=image-name]').textContent !== n", name)
+    assert annotator.state(name) == "skipped"
+    database = sqlite3.connect(annotator.folder / "project.sqlite")
+    rows = database.execute("SELECT note FROM transitions WHERE after = 'skipped'").fetchall()
+    assert rows == [("nothing to see",)]
+    database.close()
+
+
+def test_who_opens_what_somebody_has_sees_the_name_and_changes_nothing_before_taking_over(
+    annotator: Any, people: Any
+) -> None:
+    name = "1-chelsea-1.png"
+    amy = people(annotator.address_of("amy", "annotator"))
+    amy.pick(name)
+    bob = people(annotator.address_of("bob", "annotator"))
+    bob.pick(name)
+    assert "amy" in bob.get("held").text_content()
+    bob.paint(60)
+    bob.key("Enter")
+    bob.page.get_by_text("amy is working on this image. Take").wait_for()
+    assert bob.get("instance").count() == 0
+    assert bob.get("submit-image").is_disabled()
+    amy.paint(60)
+    amy.commit(1)
+    amy.wait_until("saved")
+    amy.paint(120)  # not committed when bob comes
+    bob.get("take-over").click()
+    bob.wait_for_masks(1)
+    bob.get("held").wait_for(state="detached")
+    amy.get("held").wait_for()
+    amy.wait_for_masks(2)  # what was at hand was kept
+    amy.wait_until("saved")
+    bob.paint(180)
+    bob.commit(2)
+    bob.wait_until("saved")
+    assert len(annotator.instances(name)) == 3
+    bob.pick("0-astronaut.png")  # gives it back
+    amy.get("held").wait_for(state="detached")
+    amy.wait_for_masks(3)
+
+
+def test_masks_leave_the_page_in_every_format_it_offers(
+    annotator: Any, person: Any, tmp_path: Path
+) -> None:
+    name = "0-astronaut-1.png"
+    person.open(annotator.address)
+    person.pick(name)
+    person.paint(100)
+    person.commit(1)
+    person.wait_until("saved")
+    person.get("submit-image").click()
+    person.until("n => document.querySelector('[data-testid=image-name]').textContent !== n", name)
+    person.get("export").click()
+    offered = person.page.locator("[data-testid=export-format] b").all_text_contents()
+    assert offered == annotator.ask("/api/project")["formats"]
+    with person.page.expect_download() as download:
+        person.page.get_by_role("button", name="coco COCO").click()
+    download.value.save_as(tmp_path / "out.zip")
+    assert "masks of" in person.get("export-result").text_content()
+    exported = COCO()
+    with zipfile.ZipFile(tmp_path / "out.zip") as archive:
+        (document,) = [n for n in archive.namelist() if n.endswith("instances.json")]
+        exported.dataset = json.loads(archive.read(document))
+    exported.createIndex()
+    assert len(exported.getAnnIds()) >= 1

@@ -1,0 +1,68 @@
+/** Which of the kept objects is at hand. */
+
+import { batch } from "@preact/signals";
+import { byId, drop, update } from "./committed";
+import { stopHover } from "./decoding";
+import { Draft } from "./draft";
+import { commit, forgetHistories, histories, inTurn, leave } from "./editor";
+import { rememberLabels } from "./labels";
+import type { MaskObject } from "./objects";
+import { showLive, showObjects, stage } from "./scene";
+import { draft, draftChanges, frame, mayChange, objects, say, seconds } from "./state";
+
+/** Opens an object to be changed, after what is at hand was committed. */
+export async function select(id: string): Promise<void> {
+  if (draft.value?.id === id) return;
+  await commit();
+  await inTurn(() => {
+    const object = byId(id);
+    if (!object) return;
+    if (object.instance.locked) return say("This object is locked; L unlocks it.");
+    if (object.instance.hidden) update(object, { hidden: false });
+    stopHover();
+    const opened = byId(id)!;
+    draft.value = new Draft(id, opened, opened.instance.labels, histories, frame.value);
+    draftChanges.value++;
+    showObjects([opened.mask]);
+    showLive();
+  });
+}
+
+/** Selects the neighbour in the list. */
+export function selectNext(step: number): void {
+  const usable = objects.value.filter(({ instance }) => !instance.locked);
+  if (!usable.length) return;
+  const now = usable.findIndex(({ instance }) => instance.id === draft.value?.id);
+  const next = now < 0 ? (step > 0 ? 0 : usable.length - 1) : now + step;
+  void select(usable[(next + usable.length) % usable.length]!.instance.id);
+}
+
+/** Deletes the object at hand. */
+export const remove = (): Promise<void> =>
+  inTurn(() => {
+    const current = draft.value;
+    if (!current) return;
+    if (current.origin) removeObject(current.origin);
+    else leave(current);
+  });
+
+export function removeObject(object: MaskObject): void {
+  const { id, locked } = byId(object.instance.id)?.instance ?? {};
+  if (!id || locked || !mayChange()) return;
+  if (draft.value?.id === id) leave(draft.value);
+  drop(object);
+}
+
+/** Takes the objects of an image that was opened. */
+export function setObjects(all: MaskObject[]): void {
+  forgetHistories();
+  batch(() => {
+    draft.value = null;
+    objects.value = all;
+    seconds.value = 0;
+    draftChanges.value++;
+  });
+  rememberLabels(all.flatMap(({ instance }) => instance.labels));
+  showObjects();
+  stage.viewChanged();
+}
