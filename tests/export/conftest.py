@@ -14,7 +14,6 @@ from samkit.export import write_decoder
 from samkit.modeling import VARIANTS, Sam, ViTConfig
 
 pytest.importorskip("onnx", reason="needs onnx (samkit[onnx])")
-pytest.importorskip("onnxscript", reason="needs onnxscript (samkit[onnx])")
 
 
 def vit_b_decoder() -> Sam:

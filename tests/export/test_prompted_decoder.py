@@ -1,10 +1,13 @@
-"""The module that becomes the graph gives what the model gives, in its own order of products."""
+"""The graph gives what the model gives, in its own order of products, wherever a prompt lies."""
 
+import copy
+import functools
+
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from samkit.export.decoder import PromptedDecoder
 from samkit.modeling import (
     MaskDecoderConfig,
     PromptEncoderConfig,
@@ -22,7 +25,7 @@ CONFIGS = {
     ),
     "default": SamConfig(
         PyramidConfig(
-            img_size=64,
+            img_size=256,  # 32 x 32 cells: a click's window is a part of them
             stem_chans=8,
             stage_chans=(4, 6, 8, 8, 12, 16, 16),
             stage_depths=(1, 1, 1, 1, 1, 1, 1),
@@ -34,7 +37,7 @@ CONFIGS = {
 }
 
 
-@pytest.fixture(params=sorted(CONFIGS))
+@pytest.fixture(scope="module", params=sorted(CONFIGS))
 def sam(request) -> Sam:
     torch.manual_seed(0)
     sam = Sam(CONFIGS[request.param]).eval().requires_grad_(False)
@@ -46,10 +49,46 @@ def sam(request) -> Sam:
     return sam
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def embedding(sam: Sam) -> tuple[Tensor, dict[str, Tensor]]:
     size = sam.image_encoder.img_size
     return sam.encode(torch.randn(1, 3, size, size))
+
+
+@pytest.fixture(scope="module")
+def answer(sam: Sam):
+    """Answers of the graph that prompted_decoder makes of the model."""
+    runtime = pytest.importorskip("onnxruntime", reason="needs onnxruntime (samkit[onnx])")
+    pytest.importorskip("onnx", reason="needs onnx (samkit[onnx])")
+    from samkit.export.decoder import prompted_decoder
+
+    @functools.cache
+    def session_of(opset: int):
+        content = prompted_decoder(sam, opset).SerializeToString()
+        return runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
+
+    def run(features, fine, coords, labels, mask, has_mask: bool, opset: int = 20):
+        session = session_of(opset)
+        tensors = {"image_embeddings": features, **fine, "point_coords": coords}
+        tensors |= {"point_labels": labels, "mask_input": mask}
+        feeds = {name: tensor.numpy() for name, tensor in tensors.items()}
+        feeds["has_mask_input"] = np.array([has_mask], np.float32)
+        return [torch.from_numpy(value) for value in session.run(None, feeds)]
+
+    return run
+
+
+def expected(sam: Sam, embedding, points, boxes, mask) -> tuple[Tensor, Tensor]:
+    features, fine = embedding
+    sparse, dense = sam.prompt_encoder(points, boxes, mask)
+    pe = sam.prompt_encoder.get_dense_pe()
+    state = sam.mask_decoder.run_transformer(features, pe, sparse, dense)
+    return sam.mask_decoder.masks(state, fine=fine), state.iou
+
+
+def assert_same(found, wanted) -> None:
+    for mine, theirs in zip(found, wanted, strict=True):
+        assert torch.allclose(mine, theirs, atol=1e-5 * max(1, theirs.abs().max().item()))
 
 
 POINTS = torch.tensor([[[12.0, 30.5], [50, 8]]]), torch.tensor([[1.0, 0.0]])
@@ -66,24 +105,43 @@ BOX = CORNERS[0].reshape(1, 4)
     [(PADDED, POINTS, None), (CORNERS, None, BOX), (BOTH, POINTS, BOX), (NONE, None, None)],
     ids=["points", "box", "box and points", "no point"],
 )
-def test_it_answers_as_the_model(sam: Sam, embedding, given, points, boxes, masked: bool) -> None:
-    features, fine = embedding
+def test_it_answers_as_the_model(
+    sam: Sam, embedding, answer, given, points, boxes, masked: bool
+) -> None:
     side = sam.prompt_encoder.mask_input_size[0]
     mask = 5 * torch.randn(1, 1, side, side)
-    sparse, dense = sam.prompt_encoder(points, boxes, mask if masked else None)
-    pe = sam.prompt_encoder.get_dense_pe()
-    state = sam.mask_decoder.run_transformer(features, pe, sparse, dense)
-    expected = sam.mask_decoder.masks(state, fine=fine)
-    logits, iou = PromptedDecoder(sam)(features, fine, *given, mask, torch.tensor([float(masked)]))
-    assert torch.allclose(logits, expected, atol=1e-5 * expected.abs().max().item())
-    assert torch.allclose(iou, state.iou, atol=1e-5)
+    wanted = expected(sam, embedding, points, boxes, mask if masked else None)
+    assert_same(answer(*embedding, *given, mask, masked), wanted)
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [(0, 0), (95, 95), (128.5, 100), (255, 3.5), (90, 250), (-40, 120), (600, -600)],
+)
+@pytest.mark.parametrize("label", [0, 1])
+def test_a_click_anywhere_is_answered_as_by_the_model(
+    sam: Sam, embedding, answer, x: float, y: float, label: int
+) -> None:
+    point = torch.tensor([[[x, y]]], dtype=torch.float32), torch.tensor([[float(label)]])
+    padded = torch.cat([point[0], torch.zeros(1, 1, 2)], 1), torch.tensor([[label, -1.0]])
+    side = sam.prompt_encoder.mask_input_size[0]
+    wanted = expected(sam, embedding, point, None, None)
+    assert_same(answer(*embedding, *padded, torch.ones(1, 1, side, side), False), wanted)
+
+
+def test_where_gelu_is_no_node_the_answer_is_the_same(sam: Sam, embedding, answer) -> None:
+    side = sam.prompt_encoder.mask_input_size[0]
+    wanted = expected(sam, embedding, POINTS, None, None)
+    assert_same(answer(*embedding, *PADDED, torch.zeros(1, 1, side, side), False, 18), wanted)
 
 
 def test_the_model_is_left_as_it_is(sam: Sam) -> None:
-    before = {name: value.clone() for name, value in sam.state_dict().items()}
-    half = sam.bfloat16()
-    decoder = PromptedDecoder(half)
-    assert {value.dtype for value in decoder.parameters()} == {torch.float32}
-    assert sam.dtype == torch.bfloat16
-    assert before.keys() == sam.state_dict().keys()
-    assert type(sam.mask_decoder.transformer.final_attn_token_to_image).__name__ == "Attention"
+    pytest.importorskip("onnx", reason="needs onnx (samkit[onnx])")
+    from samkit.export.decoder import prompted_decoder
+
+    half = copy.deepcopy(sam).bfloat16()
+    before = {name: value.clone() for name, value in half.state_dict().items()}
+    graph = prompted_decoder(half, 20).graph
+    assert {weight.data_type for weight in graph.initializer} <= {1, 7}  # float32, int64
+    assert all(torch.equal(value, before[name]) for name, value in half.state_dict().items())
+    assert half.dtype == torch.bfloat16

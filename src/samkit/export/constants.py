@@ -1,11 +1,8 @@
 """Every number and rule that goes with the graphs, for whoever runs them without samkit."""
 
-from typing import Any
-
-from onnx import ModelProto
+from typing import TYPE_CHECKING, Any
 
 from samkit.checkpoints.identity import model_id
-from samkit.export.decoder import OUTPUT_NAMES, PROMPT_NAMES
 from samkit.inference import mask_prompts
 from samkit.inference.embeddings import embedding_shapes
 from samkit.inference.settings import AutomaticMaskSettings
@@ -19,9 +16,14 @@ from samkit.modeling.prompt_encoder import (
     LABEL_TOP_LEFT,
 )
 
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
 FORMAT, VERSION = "samkit-decoder", 1
 EMBEDDING = "image_embeddings"
 """The name under which an `ImageEmbedding`'s features go into graphs and over the network."""
+PROMPT_NAMES = ("point_coords", "point_labels", "mask_input", "has_mask_input")
+OUTPUT_NAMES = ("low_res_logits", "iou")
 
 RULES = {
     "resize": (
@@ -57,7 +59,12 @@ RULES = {
 }
 
 
-def constants_of(sam: Sam, image: ModelProto, decoder: ModelProto) -> dict[str, Any]:
+def embedding_names(sam: Sam) -> list[str]:
+    """The names of an embedding's tensors as graphs have them."""
+    return [EMBEDDING if name == "features" else name for name in embedding_shapes(sam)]
+
+
+def constants_of(sam: Sam, image: "ModelProto", decoder: "ModelProto") -> dict[str, Any]:
     """What constants.json says of a model and its two graphs, plain JSON values."""
     tokens = range(sam.mask_decoder.num_mask_tokens)
     shapes = embedding_shapes(sam)

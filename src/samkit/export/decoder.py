@@ -1,90 +1,117 @@
-"""The prompt encoder and the mask decoder as one module that answers one prompt."""
+"""The prompt encoder and the mask decoder as one graph that answers one prompt."""
 
 import copy
-from typing import cast
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from samkit.export.cells import Cells, with_cell_attention
-from samkit.export.norms import with_stepped_norms
+from samkit.export.attention import Cells, exchange
+from samkit.export.constants import EMBEDDING, OUTPUT_NAMES, PROMPT_NAMES
+from samkit.export.graph import Graph, Operand, Value
+from samkit.export.layers import gelu, mlp, parallel_mlps, product, scaled
+from samkit.export.prompts import Prompt, drawn_image, mask_features, point_tokens, positions
+from samkit.inference.embeddings import embedding_shapes
 from samkit.modeling import Sam
+from samkit.modeling.common import LayerNorm2d
+from samkit.modeling.mask_decoder import MaskDecoder
+from samkit.modeling.prompt_encoder import PromptEncoder
 
-PROMPT_NAMES = ("point_coords", "point_labels", "mask_input", "has_mask_input")
-OUTPUT_NAMES = ("low_res_logits", "iou")
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 
-class PromptedDecoder(nn.Module):
+@torch.no_grad()
+def prompted_decoder(sam: Sam, opset: int) -> "ModelProto":
     """An embedding and one prompt to the low-res logits and predicted IoU of all output tokens.
 
-    Its parameters are copies in float32 on the CPU, whatever the model computes in.
+    Inputs, all float32: `image_embeddings` 1 x C x h x w, and finer features by name, as
+    `Sam.encode` makes them; `point_coords` 1 x N x 2 (x, y) in pixels of the model's input and
+    `point_labels` 1 x N with the labels' usual meanings, where a box is two points and nothing is
+    padded here; `mask_input` 1 x 1 x 4h x 4w logits, which count where `has_mask_input` (1) is 1,
+    not 0. Outputs: `low_res_logits` 1 x 4 x 4h x 4w and `iou` 1 x 4.
+    The weights are those of the model in float32, whatever it computes in.
     """
-
-    def __init__(self, sam: Sam) -> None:
-        super().__init__()
-        self.prompt_encoder = copy.deepcopy(sam.prompt_encoder).cpu().float().eval()
-        decoder = copy.deepcopy(sam.mask_decoder).cpu().float().eval()
-        self.decoder = with_cell_attention(decoder)
-        with_stepped_norms(self)
-        self.requires_grad_(False)
-
-    def forward(
-        self,
-        image_embeddings: Tensor,
-        fine: dict[str, Tensor],
-        point_coords: Tensor,
-        point_labels: Tensor,
-        mask_input: Tensor,
-        has_mask_input: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """One prompt.
-
-        image_embeddings: 1 x C x h x w, and finer features by name, as `Sam.encode` makes them.
-        point_coords: 1 x N x 2 (x, y) in pixels of the model's input; point_labels: 1 x N float32
-            with the labels' usual meanings; a box is two points, and nothing is padded here.
-        mask_input: 1 x 1 x 4h x 4w logits, which count where has_mask_input (1) is 1, not 0.
-        Returns low-res logits 1 x 4 x 4h x 4w and predicted IoU 1 x 4.
-        """
-        encoder, decoder = self.prompt_encoder, self.decoder
-        pe = _cells(encoder.get_dense_pe())
-        points = point_coords, point_labels
-        if encoder.prompt_maps:
-            cells = self._with_prompt_maps(image_embeddings, points, mask_input, has_mask_input)
-        else:
-            cells = self._with_mask(image_embeddings, mask_input, has_mask_input)
-        sparse = encoder.embed_points(*points, pad=False)
-        tokens, keys = decoder.transformer.exchange(
-            cast(Tensor, cells),  # CellAttention takes an image either way
-            pe,
-            decoder.with_output_tokens(sparse),
-        )
-        state = decoder.read_tokens(tokens, keys, encoder.image_embedding_size)
-        return decoder.masks(state, fine=fine), state.iou
-
-    def _with_prompt_maps(
-        self, image: Tensor, points: tuple[Tensor, Tensor], mask: Tensor, has_mask: Tensor
-    ) -> Cells:
-        """The image under prompts that are drawn; nothing of it stays fixed."""
-        encoder = self.prompt_encoder
-        no_mask = encoder.no_mask_embed.weight[..., None, None]  # 1 x C x 1 x 1
-        drawn = encoder.draw(points, None, 1, (0, 0, *encoder.image_embedding_size))
-        dense = encoder.mask_downscaling(torch.cat([drawn, mask * has_mask], dim=1))
-        prompted = (image + no_mask) + (dense - has_mask * no_mask)
-        return Cells(_cells(self.decoder.mixer(prompted)))
-
-    def _with_mask(self, image: Tensor, mask: Tensor, has_mask: Tensor) -> Cells:
-        """The image under a mask prompt: the last layer of the mask's convolutions is a matrix.
-
-        It is image + no_mask without, image + features @ weight + bias with a mask.
-        """
-        *layers, last = self.prompt_encoder.mask_downscaling
-        no_mask = self.prompt_encoder.no_mask_embed.weight  # 1 x C
-        features = _cells(nn.Sequential(*layers)(mask))
-        added = torch.cat([features, torch.ones_like(features[..., :1])], dim=-1) * has_mask
-        weight, bias = last.get_parameter("weight"), last.get_parameter("bias")
-        into = torch.cat([weight.flatten(1).T, bias - no_mask])
-        return Cells(added, _cells(image) + no_mask, into)
+    encoder = copy.deepcopy(sam.prompt_encoder).cpu().float().eval()
+    decoder = copy.deepcopy(sam.mask_decoder).cpu().float().eval()
+    graph = Graph(opset)
+    shapes = embedding_shapes(sam)
+    image = graph.input(EMBEDDING, shapes.pop("features"))
+    fine = {name: graph.input(name, shape) for name, shape in shapes.items()}
+    h, w = encoder.mask_input_size
+    sizes = ((1, "points", 2), (1, "points"), (1, 1, h, w), (1,))
+    coords, labels, mask, has_mask = map(graph.input, PROMPT_NAMES, sizes)
+    prompt = Prompt(coords.reshape(-1, 2), labels.reshape(-1, 1), mask, has_mask)
+    if encoder.prompt_maps:
+        cells = Cells(drawn_image(encoder, decoder.mixer, image, prompt))
+    else:
+        cells = _with_mask(encoder, image, prompt)
+    out_tokens = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
+    sparse = graph.concat([out_tokens, point_tokens(encoder, prompt)], axis=0)
+    tokens, keys = exchange(decoder.transformer, sparse, cells, positions(encoder, graph))
+    iou = mlp(tokens.between(0, 1, 0), decoder.iou_prediction_head)
+    count = decoder.num_mask_tokens
+    weights = parallel_mlps(tokens.between(1, 1 + count, 0), decoder.output_hypernetworks_mlps)
+    grid = encoder.image_embedding_size
+    flat = weights @ _upscaled(decoder, keys, grid, fine).permute(1, 0)  # 4 x N*4*4
+    low_res = _to_image(flat, grid)
+    outputs = (low_res, (1, count, h, w)), (iou, (1, count))
+    return graph.model(dict(zip(OUTPUT_NAMES, outputs, strict=True)))
 
 
-def _cells(image: Tensor) -> Tensor:
-    return image.flatten(2).transpose(1, 2)  # 1 x N x C
+def _with_mask(encoder: PromptEncoder, image: Value, prompt: Prompt) -> Cells:
+    """The image under a mask prompt: the last layer of the mask's convolutions is a matrix.
+
+    It is image + no_mask without, image + features @ weight + bias with a mask.
+    """
+    last = encoder.mask_downscaling[-1]
+    weight, bias = last.get_parameter("weight").flatten(1), last.get_parameter("bias")
+    no_mask = encoder.no_mask_embed.weight  # 1 x C
+    c, r = weight.shape
+    features = mask_features(encoder, prompt.mask).reshape(r, -1).permute(1, 0)
+    padded = features.graph("Pad", features, features.graph.integers(0, 0, 0, 1), 1.0)
+    into = torch.cat([weight.T, bias - no_mask])
+    return Cells(padded * prompt.has_mask, image.reshape(c, -1).permute(1, 0) + no_mask, into)
+
+
+def _upscaled(
+    decoder: MaskDecoder, cells: Value, grid: tuple[int, int], fine: dict[str, Value]
+) -> Value:
+    """Cells N x C to N*4*4 x C/8, as `MaskDecoder._upscale` does it, pixels with their cell.
+
+    The norm takes the mean of every pixel away: so the layer before it, and the finer features that
+    are added there, are centred beforehand. Finer features and bias are one matrix to add to.
+    """
+    first, norm, _, second, _ = decoder.output_upscaling
+    assert isinstance(first, nn.ConvTranspose2d) and isinstance(second, nn.ConvTranspose2d)
+    assert isinstance(norm, LayerNorm2d)
+    h, w = grid
+    weight, bias = _centred(first.weight.permute(0, 2, 3, 1)), _centred(_bias(first))
+    plus: Operand = bias.repeat(4)
+    if "stride_4" in fine:
+        finer = fine["stride_4"] - fine["stride_4"].reduce("ReduceMean", 1)
+        by_cell = finer.reshape(-1, h, 2, w, 2).permute(1, 3, 2, 4, 0)
+        plus = by_cell.reshape(h * w, -1) + plus
+    x = product(cells, weight.flatten(1), plus).reshape(-1, first.out_channels)
+    x = gelu(scaled(x, norm))
+    weight, plus = second.weight.permute(0, 2, 3, 1), _bias(second).repeat(4)
+    if "stride_2" in fine:
+        by_cell = fine["stride_2"].reshape(-1, h, 2, 2, w, 2, 2).permute(1, 4, 2, 5, 3, 6, 0)
+        plus = by_cell.reshape(4 * h * w, -1) + plus
+    return gelu(product(x, weight.flatten(1), plus).reshape(-1, second.out_channels))
+
+
+def _to_image(flat: Value, grid: tuple[int, int]) -> Value:
+    """Pixels in the layout of `_upscaled`, 4 x N*4*4, to 1 x 4 x 4h x 4w."""
+    h, w = grid
+    parted = flat.reshape(-1, h, w, 2, 2, 2, 2).permute(0, 1, 3, 5, 2, 4, 6)
+    return parted.reshape(1, -1, 4 * h, 4 * w)
+
+
+def _centred(x: Tensor) -> Tensor:
+    return x - x.mean(dim=-1, keepdim=True)
+
+
+def _bias(layer: nn.ConvTranspose2d) -> Tensor:
+    assert layer.bias is not None
+    return layer.bias

@@ -1,13 +1,14 @@
 """A module becomes an ONNX graph, its weights inside."""
 
+import importlib
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from samkit.errors import UsageError
 
@@ -21,31 +22,20 @@ LOWEST_OPSET = 18
 
 
 def trace(
-    module: nn.Module,
-    arguments: tuple[Any, ...],
-    input_names: Sequence[str],
-    output_names: Sequence[str],
-    dynamic_shapes: tuple[Any, ...] | None,
-    opset: int,
+    module: nn.Module, argument: Tensor, input_name: str, output_names: Sequence[str], opset: int
 ) -> "ModelProto":
-    """The graph of `module(*arguments)`, whose inputs and outputs have the names given.
+    """The graph of `module(argument)`, all of whose sizes are those given.
 
-    dynamic_shapes: as `torch.export.export` takes them, None where all sizes are those given.
     Raises UsageError where the packages that write ONNX are missing or do not know the opset.
     """
-    require_packages()
-    if opset < LOWEST_OPSET:
-        raise UsageError(
-            f"ONNX is written in opset {LOWEST_OPSET} or a later one, not {opset}; "
-            f"leave --opset out for {OPSET}."
-        )
+    require_packages("onnx", "onnxscript")
+    require_opset(opset)
     with torch.no_grad(), _quietly():
         program = torch.onnx.export(
             module.eval(),
-            arguments,
-            input_names=list(input_names),
+            (argument,),
+            input_names=[input_name],
             output_names=list(output_names),
-            dynamic_shapes=dynamic_shapes,
             opset_version=opset,
             dynamo=True,
             verbose=False,
@@ -62,15 +52,24 @@ def trace(
     return model
 
 
-def require_packages() -> None:
-    """UsageError where onnx or onnxscript, with which torch writes ONNX, is missing."""
-    try:
-        import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
+def require_packages(*names: str) -> None:
+    """UsageError where one of the packages that write ONNX is missing."""
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise UsageError(
+                f"Writing ONNX needs the package {name}; install samkit[onnx]."
+            ) from error
+
+
+def require_opset(opset: int) -> None:
+    """UsageError where it is older than what we write."""
+    if opset < LOWEST_OPSET:
         raise UsageError(
-            f"Writing ONNX needs the package {error.name}; install samkit[onnx]."
-        ) from error
+            f"ONNX is written in opset {LOWEST_OPSET} or a later one, not {opset}; "
+            f"leave --opset out for {OPSET}."
+        )
 
 
 def _forget_origin(model: "ModelProto") -> None:

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from samkit.export.constants import EMBEDDING, constants_of
-from samkit.export.decoder import OUTPUT_NAMES, PROMPT_NAMES, PromptedDecoder
-from samkit.export.tracing import OPSET, require_packages, trace
+from samkit.export.constants import constants_of, embedding_names
+from samkit.export.tracing import OPSET, require_opset, require_packages, trace
 from samkit.files import atomic_write, write_json
-from samkit.inference.embeddings import embedding_shapes
 from samkit.modeling import Sam
 from samkit.modeling.image_encoder import ImageEncoderViT
 from samkit.modeling.pyramid_encoder import PyramidEncoder
@@ -32,35 +30,15 @@ def write_decoder(sam: Sam, folder: str | os.PathLike[str], *, opset: int = OPSE
         1 x 1 x 4h x 4w and `has_mask_input` 1 to `low_res_logits` 1 x 4 x 4h x 4w and `iou` 1 x 4,
         all float32. N may be any number, 0 as well.
     constants.json: the numbers and rules with which to use them; it is written last.
-    Returns the paths. Raises UsageError where onnx or onnxscript is missing, and SamkitError
-    where the folder cannot be written to.
+    Returns the paths. Raises UsageError where onnx is missing or the opset too old, and
+    SamkitError where the folder cannot be written to.
     """
-    require_packages()
+    require_packages("onnx")
+    require_opset(opset)
+    from samkit.export.decoder import prompted_decoder
     from samkit.export.split import split
 
-    shapes = embedding_shapes(sam)
-    features, fine = (
-        torch.zeros(shapes.pop("features")),
-        {k: torch.zeros(v) for k, v in shapes.items()},
-    )
-    points = torch.export.Dim("points", min=0)
-    h, w = sam.prompt_encoder.mask_input_size
-    model = trace(
-        PromptedDecoder(sam),
-        (
-            features,
-            fine,
-            torch.zeros(1, 2, 2),
-            torch.ones(1, 2),
-            torch.zeros(1, 1, h, w),
-            torch.zeros(1),
-        ),
-        (EMBEDDING, *fine, *PROMPT_NAMES),
-        OUTPUT_NAMES,
-        ({}, {name: {} for name in fine}, {1: points}, {1: points}, {}, {}),
-        opset,
-    )
-    image, decoder = split(model, (EMBEDDING, *fine))
+    image, decoder = split(prompted_decoder(sam, opset), embedding_names(sam))
     paths = [Path(folder) / name for name in (IMAGE, DECODER, CONSTANTS)]
     for path, part in zip(paths, (image, decoder), strict=False):
         _write(path, part)
@@ -72,13 +50,12 @@ def write_encoder(sam: Sam, folder: str | os.PathLike[str], *, opset: int = OPSE
     """Writes encoder.onnx: `image` 1 x 3 x S x S, preprocessed as constants.json says, to an
     embedding: `image_embeddings` and the finer features by name, float32.
 
-    Returns its path. Raises as `write_decoder`.
+    Returns its path. Raises as `write_decoder`, also where onnxscript is missing.
     """
     encoder = copy.deepcopy(sam.image_encoder).cpu().float().requires_grad_(False)
     size = sam.image_encoder.img_size
-    names = [EMBEDDING if name == "features" else name for name in embedding_shapes(sam)]
     image = torch.zeros(1, 3, size, size)
-    model = trace(_WithFine(encoder), (image,), ("image",), names, None, opset)
+    model = trace(_WithFine(encoder), image, "image", embedding_names(sam), opset)
     path = Path(folder) / ENCODER
     _write(path, model)
     return [path]

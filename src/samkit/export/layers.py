@@ -1,0 +1,83 @@
+"""The layers of `modeling` as nodes of a graph."""
+
+import torch
+from torch import Tensor, nn
+
+from samkit.export.graph import Operand, Value
+from samkit.modeling.common import LayerNorm2d
+from samkit.modeling.mask_decoder import MLP
+
+GELU_OPSET = 20
+"""The first opset that has GELU as a node."""
+
+
+def linear(x: Value, layer: nn.Linear) -> Value:
+    """x: ... x in. Returns ... x out."""
+    return x @ layer.weight.T + layer.bias
+
+
+def mlp(x: Value, layers: MLP) -> Value:
+    """Linear layers with ReLU between them."""
+    *first, last = (part for part in layers.layers if isinstance(part, nn.Linear))
+    for layer in first:
+        x = x.graph("Relu", linear(x, layer))
+    return linear(x, last)
+
+
+def parallel_mlps(x: Value, mlps: nn.ModuleList) -> Value:
+    """One MLP for each row, all of one shape. x: K x in. Returns K x out."""
+    stacks = zip(*(part.layers for part in mlps if isinstance(part, MLP)), strict=True)
+    x = x.reshape(len(mlps), 1, -1)
+    for i, layers in enumerate(stacks):
+        if i:
+            x = x.graph("Relu", x)
+        weight = torch.stack([layer.weight.T for layer in layers])
+        x = x @ weight + torch.stack([layer.bias for layer in layers])[:, None]
+    return x.reshape(len(mlps), -1)
+
+
+def gelu(x: Value) -> Value:
+    """The exact one, by the error function."""
+    graph = x.graph
+    if graph.opset >= GELU_OPSET:
+        return graph("Gelu", x)
+    return x * (graph("Erf", x * 0.5**0.5) + 1.0) * 0.5
+
+
+def normalised(x: Value, norm: nn.LayerNorm | LayerNorm2d, axis: int = -1) -> Value:
+    """Layer normalisation along an axis, step by step (docs/export.md)."""
+    return scaled(x - x.reduce("ReduceMean", axis), norm, axis)
+
+
+def scaled(centred: Value, norm: nn.LayerNorm | LayerNorm2d, axis: int = -1) -> Value:
+    """The same of values whose mean along the axis is 0 already."""
+    graph, channels = centred.graph, norm.weight.numel()
+    squares = centred.reduce("ReduceSumSquare", axis)
+    spread = graph("Sqrt", squares * (1 / channels) + norm.eps)
+    shape = [channels, *[1] * (-1 - axis)]
+    return centred * graph("Reciprocal", spread) * norm.weight.view(shape) + norm.bias.view(shape)
+
+
+def convolution(x: Value, layer: nn.Conv2d, bias: Tensor | None = None) -> Value:
+    """x: B x C x h x w. bias: instead of the layer's own."""
+    assert isinstance(layer.padding, tuple)
+    own = layer.bias if bias is None else bias
+    assert own is not None
+    return x.graph(
+        "Conv",
+        x,
+        layer.weight,
+        own,
+        strides=layer.stride,
+        pads=layer.padding * 2,
+        dilations=layer.dilation,
+        group=layer.groups,
+    )
+
+
+def product(a: Value, b: Operand, plus: Operand, transposed: bool = False) -> Value:
+    """a @ b + plus, or a.T @ b + plus: one node, so that the sum is no pass of its own.
+
+    a: n x k; b: k x m; plus: m or n x m.
+    """
+    return a.graph("Gemm", a, b, plus, transA=int(transposed))
