@@ -100,21 +100,21 @@ def drawn_image(
         nothing = encoder.mask_downscaling(weight.new_zeros(1, 4, 4, 4))  # 1 x C x 1 x 1
         bias = last.get_parameter("bias") - nothing.flatten()
     untouched = image + (no_mask + nothing)
-    settled = _mixed(untouched, mixer)
+    settled = _mixed(untouched, mixer).permute(0, 2, 3, 1)
     prompt = _with_padding(prompt)
     window = _window(encoder, prompt, _reach(mixer))
     maps = _drawn(encoder, prompt, window)
     change = convolution(mask_features(encoder, maps), last, bias)
     change = change - graph.constant(no_mask) * prompt.has_mask
     around = (window.outer_start, window.outer_end)
-    anew = _mixed(untouched.slice(*around, 2, 3) + change, mixer) - settled.slice(*around, 2, 3)
+    anew = _mixed(untouched.slice(*around, 2, 3) + change, mixer).permute(0, 2, 3, 1)
+    anew = anew - settled.slice(*around, 1, 2)
     inner = (window.inner_start - window.outer_start, window.inner_end - window.outer_start)
-    by_cell = anew.slice(*inner, 2, 3).permute(0, 2, 3, 1)
     none = graph.integers(0)
     before = [none, window.inner_start, none]
     after = [none, graph.integers(h, w) - window.inner_end, none]
-    padded = graph("Pad", by_cell, graph.concat([*before, *after], axis=0))
-    return settled.permute(0, 2, 3, 1).reshape(h * w, -1) + padded.reshape(h * w, -1)
+    changes = graph("Pad", anew.slice(*inner, 1, 2), graph.concat([*before, *after], axis=0))
+    return (settled + changes).reshape(h * w, -1)
 
 
 @dataclass(frozen=True)
