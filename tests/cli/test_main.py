@@ -88,7 +88,7 @@ def test_version_names_what_it_computes_with(samkit) -> None:
         (["auto", "photos"], "--out is missing"),
         (["auto", "photos", "-o"], "-o needs a value"),
         (["auto", "photos", "-o", "x", "--fromat", "coco"], "--fromat. Did you mean --format?"),
-        (["auto", "photos", "-o", "x", "--format", "yolo"], '"yolo" for --format'),
+        (["auto", "photos", "-o", "x", "--format", "kitti"], '"kitti" for --format'),
         (["auto", "photos", "-o", "x", "--preset", "quick"], '"quick" for --preset'),
         (["auto", "photos", "-o", "x", "--pred-iou-thresh", "high"], "--pred-iou-thresh"),
         (["auto", "photos", "-o", "x", "--crop-n-layers", "-1"], "crop_n_layers must be at least"),

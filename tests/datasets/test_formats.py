@@ -30,6 +30,6 @@ def test_another_tools_json_does_not_count_as_done(tmp_path):
 
 
 def test_unknown_formats_are_refused_with_the_known_ones(tmp_path):
-    for ask in (lambda: open_writer("yolo", tmp_path), lambda: is_done("yolo", tmp_path, "a")):
-        with pytest.raises(UsageError, match="sa1b, coco, png, labelmap"):
+    for ask in (lambda: open_writer("kitti", tmp_path), lambda: is_done("kitti", tmp_path, "a")):
+        with pytest.raises(UsageError, match="sa1b, coco, coco-polygons, labelme"):
             ask()

@@ -175,8 +175,8 @@ def test_nothing_that_is_known_is_refused_in_one_sentence_that_says_what_is(tmp_
         assert "\n" not in str(caught.value) and str(path) in str(caught.value)
     with pytest.raises(UsageError, match="no file or folder"):
         open_dataset(tmp_path / "nowhere")
-    with pytest.raises(UsageError, match="no format 'voc'"):
-        open_dataset(tmp_path / "empty", format="voc")
+    with pytest.raises(UsageError, match="no format 'kitti'"):
+        open_dataset(tmp_path / "empty", format="kitti")
     with pytest.raises(FormatError, match="lacks the lists"):
         open_dataset(tmp_path / "empty" / "package.json")
     with pytest.raises(FormatError, match="JSON"):

@@ -12,6 +12,8 @@ from samkit import images
 from samkit.cli.auto_run import Job, run
 from samkit.cli.claims import Outputs
 from samkit.cli.flags import Flag, ModelFlags
+from samkit.cli.output_format import OutputFormat
+from samkit.datasets.formats import copy_of
 from samkit.datasets.names import output_names
 from samkit.errors import UsageError
 from samkit.inference.settings import PRESETS, AutomaticMaskSettings
@@ -65,7 +67,7 @@ def auto(
     /,
     *,
     out: Annotated[Path, Parameter(name=("--out", "-o"))],
-    format: Literal["sa1b", "coco", "png", "labelmap"] = "sa1b",
+    format: OutputFormat = "sa1b",
     overlay: Flag = False,
     copy_images: Flag = False,
     force: Flag = False,
@@ -82,12 +84,14 @@ def auto(
     out
         Folder for what is written; made where it is missing.
     format
-        sa1b: a JSON for each image as SA-1B has it. coco: one instances.json for all. png: a
+        sa1b: a JSON for each image as SA-1B has it. coco, coco-polygons: one JSON for all. png: a
         folder for each image with a PNG for each mask. labelmap: a 16-bit PNG without overlaps.
+        labelme, panoptic, yolo, voc, parquet, webdataset: as those tools read them.
     overlay
         Write a picture of the masks on the photograph as well.
     copy_images
-        Copy each photograph beside its JSON, which makes OUT a store (sa1b only).
+        Copy each photograph to where the format has it, which makes OUT a dataset (not png and
+        labelmap; parquet and webdataset hold the photographs by themselves).
     force
         Make everything anew and write over what is there.
     preset
@@ -95,8 +99,8 @@ def auto(
         where no preset is given. paper: as SA-1B was made, with crops and clean-up, which takes
         several times as long. Flags that are given as well win.
     """
-    if copy_images and format != "sa1b":
-        raise UsageError(f"--copy-images goes with --format sa1b, not with {format}.")
+    if copy_images and copy_of(format, "", "") is None:
+        raise UsageError(f"--copy-images does not go with --format {format}.")
     found = _photographs(photos, out)
     job = Job(
         folder=out,

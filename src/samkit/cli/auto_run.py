@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 from samkit import images
 from samkit.cli.claims import Claim, Claims, State
 from samkit.cli.progress import Steps, steps, waiting
-from samkit.datasets.coco_writer import PARTS
-from samkit.datasets.formats import is_done, open_writer
-from samkit.datasets.labelmap import SUFFIX as LABELS
+from samkit.datasets.formats import copy_of, file_of, is_done, open_writer
+from samkit.datasets.losses import loss_sentence
 from samkit.datasets.writing import PairWriter
 from samkit.errors import FormatError, ImageError, UsageError
 from samkit.inference.settings import AutomaticMaskSettings
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 OVERLAY = "_overlay.jpg"
 _WITHOUT_EFFECT = "points_per_batch"
-_FILES = {"sa1b": "{}.json", "coco": PARTS + "/{}.json", "png": "{}", "labelmap": "{}" + LABELS}
 
 
 @dataclass(frozen=True)
@@ -41,13 +39,15 @@ class Job:
 
     def files(self, name: str) -> list[str]:
         """What the output of an image consists of, relative to the folder; copies not counted."""
-        files = [_FILES[self.format].format(name)]
+        files = [file_of(self.format, name)]
         return [*files, name + OVERLAY] if self.overlay else files
 
     def is_whole(self, name: str) -> bool:
         """Whether the masks of an image, and its copy where one is wanted, are there."""
-        copy = self.folder / (name + self.images[name].suffix.lower())
-        return is_done(self.format, self.folder, name) and (not self.copy_images or copy.exists())
+        copy = copy_of(self.format, name, self.images[name].suffix)
+        if self.copy_images and copy is not None and not (self.folder / copy).exists():
+            return False
+        return is_done(self.format, self.folder, name)
 
     def made_with(self, model_id: str) -> dict[str, Any]:
         """What decides the masks, by which runs are compared."""
@@ -79,6 +79,8 @@ def run(job: Job, load: Callable[[], "Sam"], *, force: bool) -> int:
         session = _Session(job, claims, made_with, generator, writer)
         session.go(todo, resume="without --force " if force else "")
     print(session.summary(skipped=len(job.images) - len(todo)))
+    if lost := loss_sentence(job.format, writer.losses):
+        print(lost)
     return 1 if session.failed else 0
 
 

@@ -61,7 +61,7 @@ class MaskFolderReader(PairReader):
                 self._note(name, f"{self._masks[name]} has no image of its name.")
 
     def _load(self, name: str) -> Pair:
-        values = _read_values(self._masks[name], self._kind)
+        values = read_values(self._masks[name], self._kind)
         height, width = values.shape
         source = Blob(self._images[name])
         info = ImageInfo(image_id_of(name), width, height, source.file_name)
@@ -93,10 +93,24 @@ def pictures_in(folder: Path, suffixes: frozenset[str] | tuple[str, ...]) -> dic
     return found
 
 
-def _read_values(path: Path, kind: str) -> NDArray[np.int64]:
-    """(H, W) values of a mask picture, as they stand in the file."""
+def read_values(
+    path: Path,
+    kind: Literal["auto", "index", "colour"],
+    *,
+    size: tuple[int, int] | None = None,
+) -> NDArray[np.int64]:
+    """(H, W) values of a mask picture, as they stand in the file; see `MaskFolderReader`.
+
+    size: (H, W) that it must have. Raises FormatError, before pixels are decoded, where it has
+    another one or too many pixels, and for what cannot be read.
+    """
     try:
         with Image.open(path, formats=_PILLOW_FORMATS) as image:
+            if size is not None and (image.height, image.width) != size:
+                raise FormatError(
+                    f"{path} has {image.width} x {image.height} pixels, but its image has "
+                    f"{size[1]} x {size[0]}."
+                )
             if image.width * image.height > MAX_PIXELS:
                 raise FormatError(f"{path} has more than {MAX_PIXELS} pixels and is not read.")
             gray = image.mode in {"1", "L", "P", "I"} or image.mode.startswith("I;16")

@@ -1,8 +1,7 @@
 """One 16-bit PNG for an image, in which no masks overlap.
 
-The rule: masks are laid down from the largest to the smallest, so a smaller one lies on top of a
-larger one; of two equally large ones, the later lies on top. Pixel value 0 is no mask, value k is
-the k-th record (from 1) as it was handed in. A mask that smaller ones cover wholly does not appear.
+Masks lie over each other by the rule of `layers`. Pixel value 0 is no mask, value k is the k-th
+record (from 1) as it was handed in. A mask that smaller ones cover wholly does not appear.
 """
 
 from collections.abc import Sequence
@@ -12,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from samkit.datasets.layers import areas_of, layered
+from samkit.datasets.losses import Holds, count_fields, count_hidden
 from samkit.datasets.payload import Payload
 from samkit.datasets.records import Record
 from samkit.datasets.writing import PairWriter
 from samkit.errors import FormatError, UsageError
 from samkit.files import atomic_write
 from samkit.images import MAX_PIXELS
-from samkit.masks import rle
 
 SUFFIX = "_labels.png"
 MOST_MASKS = 2**16 - 1
@@ -36,19 +36,18 @@ class LabelMapWriter(PairWriter):
         labels = label_map(payload.records, payload.info.size)
         with atomic_write(path) as file:
             Image.fromarray(labels).save(file, format="PNG")
+        count_hidden(self.losses, areas_of(payload.records), labels.astype(np.int32))
+        count_fields(self.losses, payload.records, Holds())
         return path
 
 
 def label_map(records: Sequence[Record], size: tuple[int, int]) -> NDArray[np.uint16]:
-    """(H, W) uint16 of records on an image of size (H, W), by the rule of this module."""
+    """(H, W) uint16 of records on an image of size (H, W), by the rule of `layers`."""
     if len(records) > MOST_MASKS:
         raise UsageError(
             f"A label map holds at most {MOST_MASKS} masks, not {len(records)}; filter them first."
         )
-    labels = np.zeros(size, dtype=np.uint16)
-    for place in sorted(range(len(records)), key=lambda k: -rle.area(records[k]["segmentation"])):
-        labels[rle.decode(records[place]["segmentation"])] = place + 1
-    return labels
+    return layered(records, size).astype(np.uint16)
 
 
 def read_label_map(path: str | Path) -> NDArray[np.uint16]:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from samkit import images
 from samkit.datasets.document import MAX_JSON_BYTES, check_image, image_id_of, parse_json
+from samkit.datasets.labels import with_added_fields
 from samkit.datasets.pairs import Blob, Pair, PairReader
 from samkit.datasets.polygons import circle, polygons_to_mask, rectangle
-from samkit.datasets.records import from_mask
 from samkit.errors import FormatError, ImageError, UsageError
 
 _RECORD_BITS = 12
@@ -25,7 +25,8 @@ class LabelmeReader(PairReader):
     """Reads a folder of labelme files with its subfolders, sorted by name.
 
     Shapes of one label that share a group_id are parts of one mask. A record says its label under
-    samkit.labels. Points and lines have no area and are named in `broken`.
+    samkit.labels. Points and lines have no area and are named in `broken`. What `LabelmeWriter`
+    wrote comes back with scores, prompts and all, also when labelme has saved it since.
     """
 
     def __init__(self, folder: str | Path, *, images: str | Path | None = None) -> None:
@@ -69,10 +70,13 @@ class LabelmeReader(PairReader):
         except FormatError as error:
             raise FormatError(f"{path}: {error}") from error
         records = []
-        for place, (label, mask) in enumerate(self._masks(name, value["shapes"], info.size)):
+        found = self._masks(name, value["shapes"], info.size)
+        for place, (label, mask, shape) in enumerate(found):
             record_id = (info.image_id << _RECORD_BITS) + place
-            own = {"labels": [label]} if label else {}
-            records.append(from_mask(mask, record_id, samkit=own))
+            try:
+                records.append(with_added_fields(mask, record_id, shape, label))
+            except FormatError as error:
+                self._note(f"{name} mask {place}", f"{path}: {error}")
         return Pair(name, info, records, source)
 
     def _source(self, path: Path, image_path: Any) -> Blob:
@@ -89,9 +93,9 @@ class LabelmeReader(PairReader):
 
     def _masks(
         self, name: str, shapes: list[Any], size: tuple[int, int]
-    ) -> list[tuple[str, NDArray[np.bool_]]]:
-        """(label, mask) of each object, in the order of its first shape."""
-        found: dict[tuple[str, Any], tuple[str, NDArray[np.bool_]]] = {}
+    ) -> list[tuple[str, NDArray[np.bool_], Mapping[str, Any]]]:
+        """(label, mask, first shape) of each object, in the order of those."""
+        found: dict[tuple[str, Any], tuple[str, NDArray[np.bool_], Mapping[str, Any]]] = {}
         for place, shape in enumerate(shapes):
             try:
                 mask = _shape_mask(shape, size)
@@ -103,8 +107,8 @@ class LabelmeReader(PairReader):
             label, group = str(shape.get("label") or ""), shape.get("group_id")
             key = (label, ("group", group) if isinstance(group, int | str) else ("shape", place))
             if key in found:
-                mask = mask | found[key][1]
-            found[key] = (label, mask)
+                mask, shape = mask | found[key][1], found[key][2]
+            found[key] = (label, mask, shape)
         return list(found.values())
 
 

@@ -72,6 +72,26 @@ class Blob:
         return images.read(file)
 
 
+@dataclass(frozen=True)
+class MemoryBlob(Blob):
+    """The bytes of a file that lies inside another one in a form of its own, and was taken out.
+
+    path: that other file. member: the name inside it.
+    """
+
+    data: bytes = field(default=b"", repr=False)
+
+    def is_file(self, path: Path) -> bool:
+        """Never: it is no file of its own."""
+        return False
+
+    def read(self, limit: int) -> bytes:
+        """All bytes. Raises FormatError where they are more than `limit`."""
+        if len(self.data) > limit:
+            raise FormatError(f"{self} is larger than {limit >> 20} MiB and is not read.")
+        return self.data
+
+
 class _NamedBytes(BytesIO):
     """Bytes that errors can call by a name."""
 

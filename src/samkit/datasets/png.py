@@ -1,11 +1,6 @@
 """The official `amg.py` layout: a folder for each image, with 0.png … and metadata.csv."""
 
-import contextlib
-import os
-import secrets
-import shutil
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from samkit.datasets.losses import FURTHER_POINTS, Holds, count_fields
 from samkit.datasets.payload import Payload
 from samkit.datasets.records import Record
+from samkit.datasets.whole_folder import whole_folder
 from samkit.datasets.writing import PairWriter
-from samkit.errors import SamkitError, UsageError
 from samkit.files import atomic_write
 from samkit.masks import rle
 
@@ -40,12 +36,15 @@ class PngWriter(PairWriter):
     def put(self, payload: Payload) -> Path:
         """The folder of an image's masks."""
         target = self.folder / payload.name
-        with _whole_folder(target) as folder:
+        with whole_folder(target, mark=METADATA) as folder:
             for number, record in enumerate(payload.records):
                 write_mask(folder / f"{number}.png", rle.decode(record["segmentation"]))
             rows = [_row(number, record) for number, record in enumerate(payload.records)]
             with atomic_write(folder / METADATA, "w") as file:
                 file.write("\n".join([HEADER, *rows]) + "\n")
+        points = [len(record["point_coords"]) for record in payload.records]
+        self.losses[FURTHER_POINTS] += sum(max(0, count - 1) for count in points)
+        count_fields(self.losses, payload.records, Holds(scores=True, prompts=True))
         return target
 
 
@@ -73,34 +72,3 @@ def _row(number: int, record: Record) -> str:
         *record["crop_box"],
     ]
     return ",".join(map(str, values))
-
-
-@contextlib.contextmanager
-def _whole_folder(target: Path) -> Iterator[Path]:
-    """A folder to fill, which takes its name only when the block has ended without an exception."""
-    if target.exists() and not (target / METADATA).is_file():
-        raise UsageError(f"{target} is there already and holds something else; choose another -o.")
-    token = secrets.token_hex(8)
-    fresh, old = (target.with_name(f".samkit-{token}.{kind}") for kind in ("tmp", "old"))
-    try:
-        try:
-            fresh.mkdir(parents=True)
-        except OSError as error:
-            raise _cannot_write(target, error) from error
-        yield fresh
-        try:
-            if target.exists():
-                os.rename(target, old)
-            os.rename(fresh, target)
-        except OSError as error:
-            if old.exists() and not target.exists():
-                os.rename(old, target)
-            raise _cannot_write(target, error) from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-        if target.exists():
-            shutil.rmtree(old, ignore_errors=True)
-
-
-def _cannot_write(target: Path, error: OSError) -> SamkitError:
-    return SamkitError(f"Cannot write {target}: {error.strerror}; choose another place.")

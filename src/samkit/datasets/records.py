@@ -142,6 +142,17 @@ def check(value: Any, size: tuple[int, int]) -> Record:
     return record  # type: ignore[return-value]
 
 
+def own_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What a record has under "samkit"; empty where it has nothing."""
+    own: dict[str, Any] = record.get(OWN_KEY, {})
+    return own
+
+
+def is_crowd(record: Mapping[str, Any]) -> bool:
+    """Whether a record says that it is a region of many objects."""
+    return own_of(record).get("crowd") is True
+
+
 def _checked_rle(value: Any, size: tuple[int, int], name: str) -> dict[str, Any]:
     try:
         rle.area(value)

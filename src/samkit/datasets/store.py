@@ -18,7 +18,7 @@ from samkit.datasets.pairs import Blob, Pair, PairReader
 from samkit.datasets.payload import Payload
 from samkit.datasets.shards import MANIFEST, read_manifest
 from samkit.datasets.tars import list_tar
-from samkit.datasets.writing import PairWriter
+from samkit.datasets.writing import PairWriter, copy_image
 from samkit.errors import FormatError, UsageError
 from samkit.files import atomic_write
 from samkit.images import SUFFIXES
@@ -116,7 +116,8 @@ class StoreWriter(PairWriter):
         self._claim(payload, path)
         if self._copy or not isinstance(payload.image, Blob):
             payload = payload.beside()
-            self._put_image(payload, path)
+            target = path.with_name(payload.info.file_name)
+            copy_image(payload, target, ours=path.exists())
         with atomic_write(path) as file:
             file.write(document_bytes(payload.info, payload.records))
         return path
@@ -130,18 +131,6 @@ class StoreWriter(PairWriter):
             )
         if path.exists() and not is_store_json(path):
             raise UsageError(f"{path} is not a file of a store; choose another folder.")
-
-    def _put_image(self, payload: Payload, json_path: Path) -> None:
-        target = json_path.with_name(payload.info.file_name)
-        if isinstance(payload.image, Blob) and payload.image.is_file(target):
-            return
-        data = payload.image_bytes()
-        if target.exists() and not json_path.exists() and target.read_bytes() != data:
-            raise UsageError(
-                f"{target} is there already and is another image; choose another folder."
-            )
-        with atomic_write(target) as file:
-            file.write(data)
 
 
 def is_store_json(path: str | Path) -> bool:

@@ -6,15 +6,23 @@ from pathlib import Path
 from typing import Any, Self
 
 from samkit.datasets.document import check_name
+from samkit.datasets.losses import Losses
+from samkit.datasets.pairs import Blob
 from samkit.datasets.payload import ImageLike, Payload, payload_of
+from samkit.errors import UsageError
+from samkit.files import atomic_write
 
 
 class PairWriter(ABC):
-    """Writes images with their masks into a folder, one by one; use it in a `with` block."""
+    """Writes images with their masks into a folder, one by one; use it in a `with` block.
+
+    `losses` counts what the format could not hold of what was written so far; see `losses`.
+    """
 
     def __init__(self, folder: str | Path) -> None:
         """folder: is made where it is missing."""
         self.folder = Path(folder)
+        self.losses = Losses()
 
     def __enter__(self) -> Self:
         return self
@@ -52,3 +60,18 @@ class PairWriter(ABC):
 
     def close(self) -> None:  # noqa: B027
         """Finish what all images share, where there is such a thing."""
+
+
+def copy_image(payload: Payload, target: Path, *, ours: bool) -> None:
+    """Copy the image of a pair to `target`, byte for byte; pixels are written as PNG.
+
+    ours: whether what stands there was written by us and may be replaced. Raises UsageError where
+    it was not and differs.
+    """
+    if isinstance(payload.image, Blob) and payload.image.is_file(target):
+        return
+    data = payload.image_bytes()
+    if target.exists() and not ours and target.read_bytes() != data:
+        raise UsageError(f"{target} is there already and is another image; choose another folder.")
+    with atomic_write(target) as file:
+        file.write(data)

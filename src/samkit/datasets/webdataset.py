@@ -1,0 +1,53 @@
+"""WebDataset: tars in which KEY.jpg and KEY.json make a sample; the JSON is SA-1B's.
+
+They are the shards of a store (see `shards`) but for their names, which have no dots: a WebDataset
+ends a key at its first one.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from samkit.datasets.joining import JoiningWriter, is_part_joined
+from samkit.datasets.pairs import PairReader
+from samkit.datasets.payload import Payload
+from samkit.datasets.shards import MANIFEST, ShardWriter
+from samkit.datasets.store import StoreReader
+
+SHARDS = "shards"
+PARTS = ".parts-webdataset"
+
+
+class WebdatasetWriter(JoiningWriter):
+    """Writes OUT/shards/shard-00000.tar, …, and manifest.json; use it in a `with` block.
+
+    Nothing of a record is lost. A dot in a name becomes "_".
+    """
+
+    def __init__(self, folder: str | Path, *, shard_bytes: int = 1 << 30) -> None:
+        """folder: OUT. shard_bytes: a shard ends once it is this large."""
+        super().__init__(folder, parts=PARTS, joined=SHARDS, mark=MANIFEST)
+        self._limit = shard_bytes
+
+    def put(self, payload: Payload) -> Path:
+        """Keeps an image and its records as a part."""
+        return super().put(replace(payload, name=_key(payload.name)))
+
+    def open_joined(self, folder: Path) -> PairReader:
+        """A reader of the shards."""
+        return StoreReader(folder)
+
+    def join(self, folder: Path, payloads: Iterable[Payload]) -> None:
+        """Write the shards."""
+        with ShardWriter(folder, shard_bytes=self._limit) as writer:
+            for payload in payloads:
+                writer.put(payload)
+
+
+def is_webdataset_done(folder: str | Path, name: str) -> bool:
+    """Whether an image's sample is kept in OUT already."""
+    return is_part_joined(Path(folder), PARTS, SHARDS, MANIFEST, _key(name))
+
+
+def _key(name: str) -> str:
+    return name.replace(".", "_")
