@@ -1,7 +1,6 @@
 /** The page and its server: the first contact, and every one after a break. */
 
 import * as api from "./api";
-import { loadDecoder } from "./decoding";
 import { versionArrived } from "./committed";
 import { Journal } from "./journal";
 import { loadLabels } from "./labels";
@@ -38,7 +37,6 @@ export async function connect(): Promise<void> {
     saver.value = made;
     onFree((image) => void open(image).catch(failed));
     loadLabels();
-    if (project.value.model) loadDecoder().catch(failed);
     await start(kept).catch(failed);
     void followEvents();
   } else await resume().catch(failed);

@@ -1,5 +1,6 @@
 /** The page's decoder: loaded once, fed with each image's embedding, asked with each prompt. */
 
+import { effect } from "@preact/signals";
 import * as api from "./api";
 import type { Constants } from "./decoder/constants";
 import { DecoderClient, Latest } from "./decoder/client";
@@ -7,7 +8,8 @@ import type { Decoded } from "./decoder/model";
 import { hooks } from "./hooks";
 import type { Point } from "./masks/brush";
 import { showLive, stage } from "./scene";
-import { decoderLoaded, draft, frame, hover, project } from "./state";
+import { decoderLoaded, draft, failed, frame, hover, project, say } from "./state";
+import type { Frame } from "./decoder/prompts";
 import type { Prompt } from "./types";
 
 export const decoder = new DecoderClient();
@@ -32,11 +34,44 @@ export function loadDecoder(): Promise<unknown> {
   return loaded;
 }
 
-/** Makes an embedding the one that prompts are answered with. */
-export async function useEmbedding(embedding: ArrayBuffer): Promise<void> {
+// As soon as the model is known, beside all else that the page has to fetch.
+effect(() => {
+  if (project.value?.model) loadDecoder().catch(failed);
+});
+
+/** Makes an embedding the one that prompts are answered with, once `frame` is what is returned. */
+export async function useEmbedding(embedding: ArrayBuffer): Promise<Frame> {
   await loadDecoder();
-  frame.value = await decoder.setImage(embedding, project.value!.model!.id);
+  return decoder.setImage(embedding, project.value!.model!.id);
 }
+
+let waiting: ((answerable: boolean) => void)[] = [];
+
+function settle(answerable: boolean): void {
+  const settled = waiting;
+  waiting = [];
+  for (const resolve of settled) resolve(answerable);
+}
+effect(() => {
+  if (frame.value) settle(true);
+});
+
+/**
+ * Whether a prompt can be answered: at once where the image is encoded, and otherwise when it is.
+ * False where it never will be, since the image was left or could not be encoded.
+ */
+export async function answerable(): Promise<boolean> {
+  if (frame.value) return true;
+  if (!project.value?.model) {
+    say("The server runs without a model: paint by hand.", true);
+    return false;
+  }
+  say("Noted; the answer comes as soon as the image is encoded.");
+  return new Promise((resolve) => waiting.push(resolve));
+}
+
+/** Prompts that wait for the image to be encoded are dropped. */
+export const dropWaiting = (): void => settle(false);
 
 export async function decode(prompts: readonly Prompt[], before: Float32Array | null): Promise<Decoded> {
   const decoded = await decoder.decode([...prompts], before, false);

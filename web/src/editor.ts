@@ -1,14 +1,14 @@
 /** The object at hand: prompts, strokes, undo, commit. */
 
 import { drop, put } from "./committed";
-import { decode, decoder, stopHover } from "./decoding";
+import { answerable, decode, decoder, stopHover } from "./decoding";
 import { BLANK, Draft, type DraftState } from "./draft";
 import type { History } from "./history";
 import { EMPTY, isEmpty, tight, type MaskCrop } from "./masks/crop";
 import { encode } from "./masks/rle";
 import { showLive, showObjects } from "./scene";
 import {
-  busy, draft, draftChanges, failed, frame, image, mayChange, project, say, seconds, statistics,
+  busy, draft, draftChanges, failed, frame, image, mayChange, project, seconds, statistics,
 } from "./state";
 import type { InstanceValue, Prompt } from "./types";
 
@@ -46,7 +46,7 @@ function changedDraft(current: Draft): void {
 /** Gives a prompt; the answer is the object's mask from then on. */
 export const prompt = (...given: Prompt[]): Promise<void> =>
   inTurn(async () => {
-    if (!frame.value) return say("The decoder is still loading.");
+    if (!(await answerable())) return;
     stopHover();
     const current = ensureDraft();
     const { state } = current;

@@ -1,21 +1,24 @@
 /** From image to image: open, prefetch, submit, skip, leases. */
 
 import * as api from "./api";
-import { stopHover, useEmbedding } from "./decoding";
+import { dropWaiting, stopHover, useEmbedding } from "./decoding";
 import { commit, inTurn, realise } from "./editor";
 import { Journal, withChanges } from "./journal";
 import { takeLease } from "./leases";
 import { objectOf } from "./objects";
-import { showImage, stage } from "./scene";
+import { sharpenImage, showImage, stage } from "./scene";
 import { setObjects } from "./selection";
 import {
   draft, failed, frame, image, images, mayChange, objects, project, saver, say,
 } from "./state";
+import type { Frame } from "./decoder/prompts";
 import type { ImageSummary } from "./types";
 
 const PAGE = 200;
 const LAST = "samkit-image";
 const SMALLEST_CROP = 64;
+/** Longer side of the picture that comes first; a larger image is shown sharp a moment later. */
+const FIRST_SIDE = 2048;
 
 let journal: Journal;
 let more: string | null | undefined;
@@ -33,7 +36,7 @@ const KEPT = 4;
 function fetchImage(id: string): Fetched {
   const known = fetched.get(id);
   if (known) return known;
-  const entry = { picture: api.picture(id), embedding: api.embedding(id, null) };
+  const entry = { picture: api.picture(id, FIRST_SIDE), embedding: api.embedding(id, null) };
   fetched.set(id, entry);
   for (const part of [entry.picture, entry.embedding]) part.catch(() => fetched.delete(id));
   for (const old of fetched.keys()) if (fetched.size > KEPT) fetched.delete(old);
@@ -71,6 +74,7 @@ async function find(id: string): Promise<number> {
 }
 
 export async function open(id: string): Promise<void> {
+  dropWaiting();
   await commit();
   opening.abort();
   const mine = (opening = new AbortController());
@@ -78,26 +82,50 @@ export async function open(id: string): Promise<void> {
   stopHover();
   const parts = fetchImage(id);
   const leased = takeLease(id);
-  const [document, blob] = await Promise.all([api.document(id), parts.picture, leased]);
-  const bitmap = await createImageBitmap(blob);
+  const encoded = encode(parts.embedding, mine.signal);
+  const [document, bitmap] = await Promise.all([api.document(id), bitmapOf(parts.picture), leased]);
   const { instances, ...opened } = document;
   const changes = await journal.ofImage(project.value!.id, id);
   if (mine.signal.aborted) return bitmap.close();
   sessionStorage.setItem(LAST, id);
   image.value = opened;
-  await showImage(bitmap, { width: document.width, height: document.height });
+  showImage(bitmap, { width: document.width, height: document.height });
   setObjects(withChanges(instances, changes).map(objectOf));
-  void loadEmbedding(parts.embedding, mine.signal);
+  void encoded.then(async (ready) => {
+    if (mine.signal.aborted) return;
+    frame.value = ready;
+    if (bitmap.width < document.width) await sharpen(id, mine.signal);
+    prefetch();
+  });
   await find(id);
 }
 
-async function loadEmbedding(embedding: Promise<ArrayBuffer>, signal: AbortSignal): Promise<void> {
-  if (!project.value?.model) return say("The server runs without a model: paint by hand.", true);
+const bitmapOf = async (blob: Promise<Blob>): Promise<ImageBitmap> => createImageBitmap(await blob);
+
+/** Hands an image's embedding to the decoder, beside what else opening takes; null without. */
+async function encode(embedding: Promise<ArrayBuffer>, signal: AbortSignal): Promise<Frame | null> {
+  if (!project.value?.model) {
+    say("The server runs without a model: paint by hand.", true);
+    return null;
+  }
   try {
     const bytes = await embedding;
-    if (signal.aborted) return;
-    await inTurn(() => useEmbedding(bytes));
-    prefetch();
+    return signal.aborted ? null : await useEmbedding(bytes);
+  } catch (error) {
+    if (!signal.aborted) {
+      dropWaiting();
+      failed(error);
+    }
+    return null;
+  }
+}
+
+/** Every pixel of an image of which a smaller picture is shown. */
+async function sharpen(id: string, signal: AbortSignal): Promise<void> {
+  try {
+    const bitmap = await bitmapOf(api.picture(id, undefined, signal));
+    if (signal.aborted) bitmap.close();
+    else sharpenImage(bitmap);
   } catch (error) {
     if (!signal.aborted) failed(error);
   }
@@ -186,13 +214,21 @@ export async function closeUp(): Promise<void> {
   if (isWhole && Math.min(seen.w, seen.h) < SMALLEST_CROP) return say("That is too close.");
   const corners = isWhole ? [seen.x, seen.y, seen.x + seen.w, seen.y + seen.h] : null;
   const { signal } = opening;
-  if (draft.value) await inTurn(async () => void (await realise()));
+  await inTurn(async () => void (draft.value && (await realise())));
+  const before = frame.value;
   frame.value = null;
   stopHover();
-  const bytes = await (corners
-    ? api.embedding(opened.id, corners, signal)
-    : fetchImage(opened.id).embedding);
-  if (signal.aborted) return;
-  await inTurn(() => useEmbedding(bytes));
+  try {
+    const bytes = await (corners
+      ? api.embedding(opened.id, corners, signal)
+      : fetchImage(opened.id).embedding);
+    if (signal.aborted) return;
+    const encoded = await useEmbedding(bytes);
+    if (signal.aborted) return;
+    frame.value = encoded;
+  } catch (error) {
+    if (!signal.aborted) frame.value = before; // the decoder still has it
+    throw error;
+  }
   say(corners ? "What is in view was encoded by itself; Z goes back." : "The whole image again.");
 }

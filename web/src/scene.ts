@@ -47,13 +47,20 @@ stage.paintWith("cursor", (context, view) => {
   }
 });
 
-export async function showImage(bitmap: ImageBitmap, size: Size): Promise<void> {
-  await picture.set(bitmap);
+/** size: of the image; the bitmap may be smaller. */
+export function showImage(bitmap: ImageBitmap, size: Size): void {
+  picture.set(bitmap, size);
   stage.setSize(size);
   committed.setSize(size, stage.view.fitScale);
   live.setSize(size);
   showLive();
   stage.viewChanged();
+}
+
+/** The same image with more pixels. */
+export function sharpenImage(bitmap: ImageBitmap): void {
+  picture.set(bitmap, stage.size);
+  stage.invalidate("image");
 }
 
 /** Paints committed masks again: everywhere, or where the given ones lie. */

@@ -1,5 +1,6 @@
 /** The image layer: the picture, and smaller copies of it so that zooming out is quick and smooth. */
 
+import type { Rect, Size } from "../masks/crop";
 import { drawPart, type Painter } from "./stage";
 
 interface Level {
@@ -10,27 +11,34 @@ interface Level {
 export class Picture {
   private levels: Level[] = [];
 
-  async set(bitmap: ImageBitmap | null): Promise<void> {
-    for (const { source } of this.levels) if (source instanceof ImageBitmap) source.close();
-    this.levels = [];
-    if (!bitmap) return;
-    this.levels.push({ source: bitmap, step: 1 });
+  /** size: of the image, of which the bitmap may be a smaller picture. */
+  set(bitmap: ImageBitmap, size: Size): void {
+    this.bitmap?.close();
+    const first = size.width / bitmap.width;
+    this.levels = [{ source: bitmap, step: first }];
     let last: ImageBitmap | HTMLCanvasElement = bitmap;
-    for (let step = 2; bitmap.width / step > 512 || bitmap.height / step > 512; step *= 2) {
+    for (let n = 2; bitmap.width / n > 512 || bitmap.height / n > 512; n *= 2) {
       const canvas: HTMLCanvasElement = document.createElement("canvas");
-      canvas.width = Math.max(1, Math.round(bitmap.width / step));
-      canvas.height = Math.max(1, Math.round(bitmap.height / step));
+      canvas.width = Math.max(1, Math.round(bitmap.width / n));
+      canvas.height = Math.max(1, Math.round(bitmap.height / n));
       const context = canvas.getContext("2d")!;
       context.imageSmoothingQuality = "medium";
       context.drawImage(last, 0, 0, canvas.width, canvas.height);
-      this.levels.push({ source: canvas, step });
+      this.levels.push({ source: canvas, step: n * first });
       last = canvas;
     }
   }
 
-  /** The picture itself, to cut parts from. */
-  get bitmap(): ImageBitmap | null {
-    return (this.levels[0]?.source as ImageBitmap | undefined) ?? null;
+  /** Draws a rectangle of the image into another context, at (0, 0) and its own size. */
+  draw(context: CanvasRenderingContext2D, { x, y, w, h }: Rect): void {
+    const level = this.levels[0];
+    if (!level) return;
+    const { source, step } = level;
+    context.drawImage(source, x / step, y / step, w / step, h / step, 0, 0, w, h);
+  }
+
+  private get bitmap(): ImageBitmap | undefined {
+    return this.levels[0]?.source as ImageBitmap | undefined;
   }
 
   readonly painter: Painter = (context, view, part) => {

@@ -24,7 +24,7 @@ function Version({ rle, around }: { rle: Rle; around: Rle }) {
     element.width = Math.max(1, w);
     element.height = Math.max(1, h);
     const context = element.getContext("2d")!;
-    if (picture.bitmap) context.drawImage(picture.bitmap, x, y, w, h, 0, 0, w, h);
+    picture.draw(context, { x, y, w, h });
     const layer = new OffscreenCanvas(element.width, element.height);
     const data = new ImageData(element.width, element.height);
     const rim = Math.max(1, Math.round(Math.max(w, h) / SIDE));

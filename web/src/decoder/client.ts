@@ -7,11 +7,7 @@ import type { Decoded } from "./model";
 import type { Frame } from "./prompts";
 import type { Request } from "./worker";
 
-/** Threads that the browser gives: one where the page is not isolated from others. */
-export function threads(): number {
-  const cores = navigator.hardwareConcurrency || 1;
-  return self.crossOriginIsolated ? Math.min(cores, 4) : 1;
-}
+export { threads } from "./threads";
 
 export class DecoderClient {
   private readonly worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
@@ -35,7 +31,7 @@ export class DecoderClient {
   }
 
   load(imageGraph: ArrayBuffer, decoder: ArrayBuffer, constants: Constants): Promise<null> {
-    const request: Request = { kind: "load", imageGraph, decoder, constants, threads: threads() };
+    const request: Request = { kind: "load", imageGraph, decoder, constants };
     return this.call(request, [imageGraph, decoder]);
   }
 

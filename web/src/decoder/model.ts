@@ -46,13 +46,16 @@ interface Prepared {
 
 export class Model {
   private image: Prepared | null = null;
+  private readonly noMask: Tensor;
 
   constructor(
     private readonly ort: Ort,
     private readonly imageGraph: InferenceSession,
     private readonly decoder: InferenceSession,
     private readonly constants: Constants,
-  ) {}
+  ) {
+    this.noMask = this.maskInput(new Float32Array(constants.low_res ** 2));
+  }
 
   /** Takes an embedding and computes all that no prompt changes. */
   async setImage({ header, tensors }: Embedding): Promise<Frame> {
@@ -128,14 +131,13 @@ export class Model {
   }
 
   private async run(image: Prepared, prompts: readonly Prompt[], mask: Float32Array | null) {
-    const n = this.constants.low_res;
     const { coords, labels } = pointInputs(prompts, image.frame, this.constants.labels);
     const { Tensor } = this.ort;
     const inputs: Record<string, Tensor> = {
       ...image.tensors,
       point_coords: new Tensor("float32", coords, [1, labels.length, 2]),
       point_labels: new Tensor("float32", labels, [1, labels.length]),
-      mask_input: new Tensor("float32", mask ?? new Float32Array(n * n), [1, 1, n, n]),
+      mask_input: mask ? this.maskInput(mask) : this.noMask,
       has_mask_input: new Tensor("float32", Float32Array.of(mask ? 1 : 0), [1]),
     };
     const feeds = Object.fromEntries(this.decoder.inputNames.map((name) => [name, inputs[name]!]));
@@ -144,6 +146,11 @@ export class Model {
       logits: results.low_res_logits!.data as Float32Array,
       iou: results.iou!.data as Float32Array,
     };
+  }
+
+  private maskInput(logits: Float32Array): Tensor {
+    const n = this.constants.low_res;
+    return new this.ort.Tensor("float32", logits, [1, 1, n, n]);
   }
 
   private ofToken(logits: Float32Array, token: number): Float32Array {

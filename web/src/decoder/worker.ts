@@ -7,6 +7,7 @@ import type { Prompt } from "../types";
 import type { Constants } from "./constants";
 import { parseEmbedding } from "./embedding";
 import { Model } from "./model";
+import { threads } from "./threads";
 
 export type Request =
   | {
@@ -14,23 +15,37 @@ export type Request =
       imageGraph: ArrayBuffer;
       decoder: ArrayBuffer;
       constants: Constants;
-      threads: number;
     }
   | { kind: "image"; embedding: ArrayBuffer; model: string }
   | { kind: "decode"; prompts: Prompt[]; mask: Float32Array | null; bestOnly: boolean }
   | { kind: "full"; logits: Float32Array }
   | { kind: "maskPrompt"; mask: MaskCrop };
 
+const OPTIONS = { executionProviders: ["wasm"], graphOptimizationLevel: "extended" } as const;
+
+/** A graph that hands on what it is given. */
+const NOTHING = "CAg6NwoQCgF4EgF5IghJZGVudGl0eRIBZ1oPCgF4EgoKCAgBEgQKAggBYg8KAXkSCgoICAESBAoCCAFCBAoAEBI=";
+
+/** Begins with the page: compiling takes longer than the decoder's files take to come. */
+const starting = start();
+starting.catch(() => undefined); // whoever loads a decoder hears of it
+
+async function start(): Promise<typeof import("onnxruntime-web")> {
+  // Served as it is and loaded by its address: onnxruntime starts its threads from the same file.
+  const ort = (await import(/* @vite-ignore */ ortUrl)) as typeof import("onnxruntime-web");
+  ort.env.wasm.numThreads = threads();
+  ort.env.wasm.wasmPaths = { wasm: new URL(wasmUrl, self.location.href).href };
+  const graph = Uint8Array.from(atob(NOTHING), (character) => character.charCodeAt(0));
+  await ort.InferenceSession.create(graph, OPTIONS); // onnxruntime starts with its first session
+  return ort;
+}
+
 let model: Model | null = null;
 
 async function load(request: Extract<Request, { kind: "load" }>): Promise<null> {
-  // Served as it is and loaded by its address: onnxruntime starts its threads from the same file.
-  const ort = (await import(/* @vite-ignore */ ortUrl)) as typeof import("onnxruntime-web");
-  ort.env.wasm.numThreads = request.threads;
-  ort.env.wasm.wasmPaths = { wasm: new URL(wasmUrl, self.location.href).href };
-  const options = { executionProviders: ["wasm"], graphOptimizationLevel: "all" } as const;
-  const imageGraph = await ort.InferenceSession.create(request.imageGraph, options);
-  const decoder = await ort.InferenceSession.create(request.decoder, options);
+  const ort = await starting;
+  const imageGraph = await ort.InferenceSession.create(request.imageGraph, OPTIONS);
+  const decoder = await ort.InferenceSession.create(request.decoder, OPTIONS);
   model = new Model(ort, imageGraph, decoder, request.constants);
   return null;
 }
@@ -55,12 +70,20 @@ async function answer(request: Request): Promise<unknown> {
   }
 }
 
+/** The memory of an answer's arrays, which is handed over instead of copied. */
+function buffersOf(value: unknown): ArrayBuffer[] {
+  if (ArrayBuffer.isView(value)) return value.byteLength ? [value.buffer as ArrayBuffer] : [];
+  if (value === null || typeof value !== "object") return [];
+  return [...new Set(Object.values(value).flatMap(buffersOf))];
+}
+
 // One at a time: a session must not run twice at once.
 let queue: Promise<void> = Promise.resolve();
 self.onmessage = ({ data }: MessageEvent<{ id: number; request: Request }>) => {
   queue = queue.then(async () => {
     try {
-      self.postMessage({ id: data.id, value: await answer(data.request) });
+      const value = await answer(data.request);
+      self.postMessage({ id: data.id, value }, { transfer: buffersOf(value) });
     } catch (error) {
       self.postMessage({ id: data.id, error: error instanceof Error ? error.message : `${error}` });
     }
