@@ -114,7 +114,7 @@ export interface Exported {
   format: string;
   images: number;
   masks: number;
-  /** What the format could not hold: how often, by sentence. */
+  /** What the format could not hold: how many, by kind. */
   losses: Record<string, number>;
   file: string;
 }

@@ -188,7 +188,7 @@ class Client:
         """Export in a format, wait, and write the zip to `file`.
 
         format: one of `formats()`. Returns {format, snapshot, images, masks, losses}; losses counts
-        what the format could not hold, by sentence.
+        what the format could not hold, by kind.
         """
         result = self._wait(self._json("POST", "/api/exports", {"format": format})["job"])
         data = self._bytes("GET", result["file"])

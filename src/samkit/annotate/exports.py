@@ -36,7 +36,7 @@ def write_export(
     """Write a snapshot in a format, as exports/ID.zip, whole or not at all.
 
     format: one of samkit.datasets.formats.FORMATS. Returns {format, snapshot, images, masks,
-    losses}; losses counts what the format could not hold, by sentence.
+    losses}; losses counts what the format could not hold, by kind.
     Raises FormatError where a pair of the snapshot was damaged since.
     """
     check_format(format)
@@ -61,7 +61,7 @@ def write_export(
         "snapshot": snapshot.hash,
         "images": snapshot.images,
         "masks": snapshot.masks,
-        "losses": dict(getattr(writer, "losses", {})),
+        "losses": dict(writer.losses),
     }
 
 

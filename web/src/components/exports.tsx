@@ -7,6 +7,7 @@ import type { Exported } from "../types";
 const ABOUT: Record<string, string> = {
   sa1b: "Photographs with SA-1B's JSON: everything is kept",
   coco: "COCO instances: one JSON, masks as RLE",
+  "coco-polygons": "COCO instances with outlines, for older tools",
   panoptic: "COCO panoptic: each pixel is of one object",
   yolo: "YOLO segmentation: outlines as text",
   voc: "Pascal VOC: class and object pictures",
