@@ -57,6 +57,7 @@ for _verb, _help in {
     "pretrain": "Pre-train an image encoder on photographs without labels.",
     "evaluate": "How good a model's masks are, by the paper's protocols.",
     "annotate": "Masks by hand, in the browser.",
+    "convert": "Images with masks, from any format into any other.",
     "export": "A model's parts as ONNX graphs.",
     "models": "The models that are known by name, and where they lie.",
     "version": "Versions of samkit and of what it computes with.",
