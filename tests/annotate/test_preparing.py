@@ -1,5 +1,6 @@
 """The process that has the model: urgency, crashes, and what the routes make of it."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -135,6 +136,17 @@ def test_a_model_that_cannot_be_loaded_is_named(tmp_path):
     choice = ModelChoice(str(tmp_path / "bad.pth"), "cpu", "float32")
     with pytest.raises(CheckpointError, match=r"bad\.pth"):
         Preparing(choice, Cache(tmp_path / "c", 1), tmp_path / "d")
+
+
+def test_what_an_earlier_start_left_of_the_decoder_is_replaced(preparing, tiny, tmp_path):
+    stale = tmp_path / preparing.decoder()[0].name
+    stale.mkdir()
+    choice = ModelChoice(str(tiny), "cpu", "float32")
+    with contextlib.closing(Preparing(choice, Cache(tmp_path / "c", 1), tmp_path)) as started:
+        folder, ready = started.decoder()
+        ready.result(60)
+        assert folder == stale
+        assert (folder / "decoder.onnx").is_file()
 
 
 def test_the_routes_serve_embeddings_and_the_decoder(project, preparing):

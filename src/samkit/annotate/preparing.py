@@ -73,10 +73,10 @@ class Preparing:
         id when its embedding is there. Raises CheckpointError where the model cannot be loaded.
         """
         self._cache = cache
-        self._decoders = decoders
         self._prepared = prepared
         self._process = ModelProcess(choice)
         self.model: ModelInfo = self._process.start()
+        self._folder = decoders / f"{self.model.id}-{samkit.__version__}"
         self._changed = threading.Condition()
         self._heap: list[tuple[int, int, _Task]] = []
         self._numbers = itertools.count()
@@ -84,6 +84,7 @@ class Preparing:
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="preparing", daemon=True)
         self._thread.start()
+        self._write_decoder()  # takes less than a second, so that what lies there is never stale
 
     @property
     def cache(self) -> Cache:
@@ -124,11 +125,16 @@ class Preparing:
 
     def decoder(self) -> "tuple[Path, Future[None]]":
         """The folder of the page's decoder, and the future that ends when it is there."""
-        folder = self._decoders / f"{self.model.id}-{samkit.__version__}"
-        if folder.is_dir():
-            return folder, _done()
-        wanted = {"do": "decoder", "folder": str(folder)}
-        return folder, self._want(str(folder), _Task(wanted, lambda: None, Urgency.INTERACTIVE))
+        folder = self._folder
+        with self._changed:
+            under_way = self._tasks.get(str(folder))
+        if under_way is not None:
+            return folder, under_way.future
+        return folder, _done() if folder.is_dir() else self._write_decoder()
+
+    def _write_decoder(self) -> "Future[None]":
+        wanted = {"do": "decoder", "folder": str(self._folder)}
+        return self._want(str(self._folder), _Task(wanted, lambda: None, Urgency.INTERACTIVE))
 
     def close(self) -> None:
         """Ends the process and the thread; what waits fails."""
