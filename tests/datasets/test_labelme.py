@@ -7,6 +7,9 @@ import pytest
 from PIL import Image
 
 from samkit.datasets.labelme import LabelmeReader
+from samkit.datasets.labelme_writer import LabelmeWriter, is_labelme_done
+from samkit.datasets.records import from_mask
+from samkit.errors import UsageError
 
 
 def png(mask):
@@ -123,3 +126,40 @@ def test_images_may_lie_in_another_folder(write, photo, tmp_path):
     assert list(LabelmeReader(photo.parent)) == []
     (pair,) = LabelmeReader(photo.parent, images=tmp_path / "elsewhere")
     assert pair.image().shape == (48, 64, 3)
+
+
+def test_what_labelme_saved_since_is_done_and_never_written_over(tmp_path, photo, records):
+    with LabelmeWriter(tmp_path, copy_images=True) as writer:
+        path = writer.write(photo, records)
+        writer.write(photo, records)  # our own may be
+    value = json.loads(path.read_bytes())
+    value["shapes"][0]["label"] = "edited"
+    path.write_text(json.dumps(value, indent=2))
+    assert is_labelme_done(tmp_path, "photo")
+    with pytest.raises(UsageError, match=r"photo\.json"):
+        writer.write(photo, records)
+    (pair,) = LabelmeReader(tmp_path)
+    assert pair.records[0]["samkit"] == {"stage": 0, "labels": ["edited"]}
+    assert pair.records[1]["samkit"] == {"stage": 1}
+    assert pair.records[0]["point_coords"] == [[30.5, 12.0]]
+
+
+def test_masks_without_a_pixel_are_left_out_and_counted(tmp_path, photo, masks):
+    with LabelmeWriter(tmp_path, copy_images=True) as writer:
+        writer.write(photo, [from_mask(masks[0] & False, 1), from_mask(masks[1], 2)])
+    assert writer.losses == {"masks without a pixel": 1}
+    (pair,) = LabelmeReader(tmp_path)
+    assert (pair.masks() == masks[1:2]).all()
+
+
+def test_what_we_add_is_not_believed_when_it_is_damaged(tmp_path, photo, records):
+    with LabelmeWriter(tmp_path, copy_images=True) as writer:
+        path = writer.write(photo, records)
+    value = json.loads(path.read_bytes())
+    value["shapes"][0]["predicted_iou"] = "high"
+    value["shapes"][1]["samkit"] = 7
+    path.write_text(json.dumps(value))
+    reader = LabelmeReader(tmp_path)
+    (pair,) = reader
+    assert len(pair.records) == 1
+    assert [name for name, _ in reader.broken] == ["photo mask 0", "photo mask 1"]

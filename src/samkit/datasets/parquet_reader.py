@@ -1,6 +1,6 @@
 """Parquet in the layout of Hugging Face's datasets, read as pairs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -88,6 +88,7 @@ class ParquetReader(PairReader):
                     raise FormatError(f"{file} has no columns `image` and `objects`.")
                 wanted = ["name"] if "name" in columns else ["image.path"]
                 for group in range(opened.num_row_groups):
+                    _refuse_large(file, opened.metadata.row_group(group), wanted)
                     rows = opened.read_row_group(group, columns=wanted).to_pylist()
                     for row in range(opened.metadata.row_group(group).num_rows):
                         self._add(_Row(file, group, row), rows[row] if rows else {})
@@ -138,12 +139,8 @@ class ParquetReader(PairReader):
         if self._group is None or self._group[0] != key:
             _, parquet = arrow()
             with parquet.ParquetFile(place.file) as opened:
-                if opened.metadata.row_group(place.group).total_byte_size > _LARGEST_GROUP:
-                    raise FormatError(
-                        f"{place.file} has a group of rows of over {_LARGEST_GROUP >> 30} GiB; "
-                        "write it again with smaller ones."
-                    )
                 known = [c for c in opened.schema_arrow.names if c in (*_COLUMNS, *_FLAT)]
+                _refuse_large(place.file, opened.metadata.row_group(place.group), known)
                 self._group = (key, opened.read_row_group(place.group, columns=known))
         return self._group[1]
 
@@ -206,6 +203,18 @@ def _mask(segmentation: Any, size: tuple[int, int]) -> Bools:
     if mask.shape != size:
         raise FormatError("The mask does not have the size of its image.")
     return np.asarray(mask)
+
+
+def _refuse_large(file: Path, group: Any, columns: Sequence[str]) -> None:
+    """FormatError where some columns of a group of rows would need too much memory unpacked."""
+    parts = [group.column(number) for number in range(group.num_columns)]
+    wanted = tuple(f"{column}." for column in columns)
+    sizes = [p.total_uncompressed_size for p in parts if f"{p.path_in_schema}.".startswith(wanted)]
+    if sum(sizes) > _LARGEST_GROUP:
+        raise FormatError(
+            f"{file} has a group of rows of over {_LARGEST_GROUP >> 30} GiB; write it again with "
+            "smaller ones."
+        )
 
 
 def _is_hidden(file: Path, folder: Path) -> bool:

@@ -40,7 +40,7 @@ def read_names(path: Path) -> dict[int, str]:
         return dict(enumerate(line.strip() for line in lines if line.strip()))
     try:
         found = _from_yaml(lines)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise FormatError(f"{path}: The list of names cannot be understood ({error}).") from error
     if not all(0 <= number < _MOST for number in found):
         raise FormatError(f"{path} has numbers of classes that are not from 0 to {_MOST}.")
