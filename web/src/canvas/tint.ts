@@ -26,6 +26,7 @@ export function paint(target: Uint32Array, rect: Rect, mask: MaskCrop, tint: Tin
   const rim = pixel(tint.colour, 1);
   const { bits, w, h } = mask;
   const t = tint.rim;
+  if (t === 0 && !tint.striped) return fill(target, rect, mask, part, full);
   const stripe = Math.max(4, 3 * Math.max(1, t));
   for (let y = part.y; y < part.y + part.h; y++) {
     const my = y - mask.y;
@@ -43,6 +44,16 @@ export function paint(target: Uint32Array, rect: Rect, mask: MaskCrop, tint: Tin
       const dark = tint.striped && Math.floor((x + y) / stripe) % 2 === 1;
       target[out + x] = edge ? rim : dark ? pale : full;
     }
+  }
+}
+
+/** One colour wherever the mask is: what a preview under the cursor takes. */
+function fill(target: Uint32Array, rect: Rect, mask: MaskCrop, part: Rect, colour: number): void {
+  const { bits, w } = mask;
+  for (let y = part.y; y < part.y + part.h; y++) {
+    const from = (y - mask.y) * w - mask.x;
+    const to = (y - rect.y) * rect.w - rect.x;
+    for (let x = part.x; x < part.x + part.w; x++) if (bits[from + x]) target[to + x] = colour;
   }
 }
 
