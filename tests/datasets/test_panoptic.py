@@ -10,7 +10,7 @@ from samkit.datasets.opening import open_dataset
 from samkit.datasets.panoptic_reader import PanopticReader
 from samkit.errors import UsageError
 
-BIG = 3 + 256 * 5 + 65536 * 7
+BIG = 0xC3 + 256 * 0xA5 + 65536 * 0xF7
 
 
 @pytest.fixture
@@ -38,7 +38,8 @@ def write(tmp_path, photo, masks):
         (tmp_path / "set/val2017").mkdir(exist_ok=True)
         (tmp_path / "set/val2017/photo.jpg").write_bytes(photo.read_bytes())
         colours = np.zeros((48, 64, 3), np.uint8)
-        colours[masks[0]], colours[masks[1]], colours[masks[2]] = (2, 0, 0), (3, 5, 7), (9, 0, 0)
+        colours[masks[0]], colours[masks[1]] = (2, 0, 0), (0xC3, 0xA5, 0xF7)
+        colours[masks[2]] = (9, 0, 0)
         Image.fromarray(colours).save(folder / "panoptic_val2017/photo.png")
         (folder / "panoptic_val2017.json").write_text(json.dumps(value))
         return folder / "panoptic_val2017.json"

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from samkit.masks.components import label_image
 from samkit.masks.runs import Bools, Ints, window_of
 
+_LOOKED_AT = 20_000  # corners, of which a ring hangs on the nearest
+
 
 def outline(mask: Bools) -> NDArray[np.int64]:
     """(N, 2) corners (x, y) of one closed outline of a (H, W) mask; (0, 2) where it is empty."""
@@ -56,7 +58,7 @@ def _corners(mask: Bools) -> tuple[Ints, Ints, Ints, Ints]:
     horizontal and of the vertical border that ends in each.
 
     On each row the corners, from left to right, are the ends of borders two by two, and so on each
-    column. Where two pixels touch at a corner only, it counts twice, once for each of them.
+    column. Where two pixels touch at a corner only, it counts twice.
     """
     padded = np.pad(mask, 1).astype(np.int8)
     above, below = padded[:-1], padded[1:]
@@ -67,10 +69,7 @@ def _corners(mask: Bools) -> tuple[Ints, Ints, Ints, Ints]:
     repeats = np.where(twice[y, x], 2, 1)
     second = np.arange(repeats.sum()) - np.repeat(np.cumsum(repeats) - repeats, repeats)
     y, x = np.repeat(y, repeats), np.repeat(x, repeats)
-    # The first of two ends the border on the left. It goes with the border above where the pixels
-    # are upper left and lower right, else with the one below.
-    lower = np.where(padded[y, x] == 1, second, 1 - second)
-    by_column = np.lexsort((lower, y, x))
+    by_column = np.lexsort((second, y, x))  # of two, the first ends the borders left and above
     along = np.empty(len(x), np.int64)
     along[by_column[0::2]], along[by_column[1::2]] = by_column[1::2], by_column[0::2]
     across = np.arange(len(x)) ^ 1  # they stand row by row already
@@ -78,13 +77,17 @@ def _corners(mask: Bools) -> tuple[Ints, Ints, Ints, Ints]:
 
 
 def _joined(rings: list[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """All rings as one closed line: each hangs on the nearest corner of those before it."""
+    """All rings as one closed line: each hangs on the nearest corner of those before it.
+
+    Of masks like noise only the latest are looked at, else it would take minutes.
+    """
     corners = np.concatenate(rings)
     starts = np.cumsum([0, *map(len, rings)])
     hanging: dict[int, list[int]] = {}
     for ring in range(1, len(rings)):
-        apart = corners[: starts[ring]] - corners[starts[ring]]
-        nearest = int(np.argmin((apart * apart).sum(axis=1)))
+        first = max(0, starts[ring] - _LOOKED_AT)
+        apart = corners[first : starts[ring]] - corners[starts[ring]]
+        nearest = int(first + np.argmin((apart * apart).sum(axis=1)))
         hanging.setdefault(nearest, []).append(ring)
     order: list[int] = []
     todo = [iter(range(starts[0], starts[1]))]
