@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from samkit.masks.components import label_image
 from samkit.masks.runs import Bools, Ints, window_of
 
-_LOOKED_AT = 20_000  # corners, of which a ring hangs on the nearest
+_LOOKED_AT = 40_000_000  # corners in all, when rings look for the nearest to hang on
 
 
 def outline(mask: Bools) -> NDArray[np.int64]:
@@ -85,7 +85,7 @@ def _joined(rings: list[NDArray[np.int64]]) -> NDArray[np.int64]:
     starts = np.cumsum([0, *map(len, rings)])
     hanging: dict[int, list[int]] = {}
     for ring in range(1, len(rings)):
-        first = max(0, starts[ring] - _LOOKED_AT)
+        first = max(0, starts[ring] - _LOOKED_AT // len(rings))
         apart = corners[first : starts[ring]] - corners[starts[ring]]
         nearest = int(first + np.argmin((apart * apart).sum(axis=1)))
         hanging.setdefault(nearest, []).append(ring)
