@@ -131,9 +131,9 @@ def test_masks_are_imported_by_the_command(photographs, tmp_path, capsys):
         writer.write(photographs / "0.png", [from_mask(mask, 1)], size=size)
     words = ["annotate", "--import", tmp_path / "store", "--import-only"]
     assert main([str(word) for word in [*words, photographs, "--project", tmp_path / "p"]]) == 0
-    assert "1 masks brought in for 1 images" in capsys.readouterr().err
+    assert "1 mask brought in for 1 image" in capsys.readouterr().err
     assert main([str(word) for word in [*words, "--project", tmp_path / "p"]]) == 0
-    assert "0 masks brought in for 1 images, 1 were there" in capsys.readouterr().err
+    assert "0 masks brought in for 1 image; 1 were there" in capsys.readouterr().err
     text = (tmp_path / "store" / "0.json").read_text()
     (tmp_path / "store" / "0.json").write_text(text.replace('"counts":"', '"counts":"~'))
     assert main([str(word) for word in [*words, "--project", tmp_path / "p"]]) == 1

@@ -106,7 +106,7 @@ def test_masks_leave_the_page_in_every_format_it_offers(
     with person.page.expect_download() as download:
         person.page.get_by_role("button", name="coco COCO").click()
     download.value.save_as(tmp_path / "out.zip")
-    assert "masks of" in person.get("export-result").text_content()
+    assert "In the file:" in person.get("export-result").text_content()
     exported = COCO()
     with zipfile.ZipFile(tmp_path / "out.zip") as archive:
         (document,) = [n for n in archive.namelist() if n.endswith("instances.json")]

@@ -145,15 +145,20 @@ class _Outcome:
         _name(f"left out {name}: {sentence}" for name, sentence in indexed.broken.items())
 
     def _imported(self, imported: "Imported") -> None:
-        there = f", {imported.known:,} were there already" if imported.known else ""
+        there = f"; {imported.known:,} were there already" if imported.known else ""
         print(
-            f"samkit: {imported.masks:,} masks brought in for {imported.images:,} images{there}",
+            f"samkit: {_counted(imported.masks, 'mask')} brought in for "
+            f"{_counted(imported.images, 'image')}{there}",
             file=sys.stderr,
         )
         _name(f"the project does not have the image {name}" for name in imported.unmatched)
         _name(f"left out {name}: {sentence}" for name, sentence in imported.broken.items())
         if imported.broken:
             self.exit_code = 1
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _count(what: str, done: int, total: int) -> None:

@@ -43,13 +43,16 @@ function save(data: ArrayBuffer, name: string): void {
   setTimeout(() => URL.revokeObjectURL(address), 60_000);
 }
 
+const counted = (count: number, what: string): string =>
+  `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
+
 function Outcome({ result }: { result: Exported }) {
   const losses = Object.entries(result.losses);
   return (
     <div data-testid="export-result" role="status">
       <p>
-        {result.masks} masks of {result.images} images are in the file.{" "}
-        {!losses.length && "Nothing was lost."}
+        In the file: {counted(result.masks, "mask")} of {counted(result.images, "image")}.
+        {!losses.length && " Nothing was lost."}
       </p>
       {losses.length > 0 && (
         <>
@@ -57,7 +60,7 @@ function Outcome({ result }: { result: Exported }) {
           <ul class="losses">
             {losses.map(([what, count]) => (
               <li key={what}>
-                <b>{count}</b> {what}
+                <b>{count.toLocaleString("en")}</b> {what}
               </li>
             ))}
           </ul>

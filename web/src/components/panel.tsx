@@ -76,7 +76,7 @@ function Row({ object, index }: { object: MaskObject; index: number }) {
         <span class="number">{index + 1}</span>
         <span class={instance.labels.length ? "text" : "text muted"}>{name}</span>
         {suggested && <span class="tag">{score === null ? "?" : score.toFixed(2)}</span>}
-        <span class="muted">{short(areaOf(mask))}</span>
+        <span class="area muted">{short(areaOf(mask))}</span>
       </button>
       {suggested && (
         <>
@@ -94,9 +94,11 @@ function Row({ object, index }: { object: MaskObject; index: number }) {
       <button type="button" class="quiet" aria-label={`${instance.locked ? "Unlock" : "Lock"} object ${index + 1}`} aria-pressed={!!instance.locked} title={`Lock (${keyOf("lock")})`} onClick={() => update(object, { locked: !instance.locked })}>
         <Icon name={instance.locked ? "lock" : "unlock"} />
       </button>
-      <button type="button" class="quiet" disabled={!!instance.locked} aria-label={`Delete object ${index + 1}`} title={`Delete (${keyOf("remove")})`} onClick={() => removeObject(object)}>
-        <Icon name="bin" />
-      </button>
+      {!suggested && (
+        <button type="button" class="quiet" disabled={!!instance.locked} aria-label={`Delete object ${index + 1}`} title={`Delete (${keyOf("remove")})`} onClick={() => removeObject(object)}>
+          <Icon name="bin" />
+        </button>
+      )}
     </li>
   );
 }

@@ -31,7 +31,7 @@ function Candidates() {
           onClick={() => chooseAt(i)}
         >
           <span class="bar" aria-hidden="true">
-            <meter min={0} max={1} value={Math.min(1, Math.max(0, iou))} />
+            <span style={{ width: percent(iou) }} />
           </span>
           {percent(iou)}
         </button>
