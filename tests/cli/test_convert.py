@@ -1,6 +1,8 @@
 """`samkit convert`: from any format into any other, again, and over what is broken."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -119,3 +121,12 @@ def test_another_dataset_does_not_go_into_the_same_folder(store, samkit):
     assert done.code == 2 and "something else" in done.err
     done = samkit("convert", store, "-o", "out", "--format", "labelme", "--force")
     assert done.code == 0 and "4 masks of 2 images" in done.out
+
+
+def test_help_shows_an_example_and_does_not_wait_for_torch():
+    code = (
+        "import sys; from samkit.cli.main import main\n"
+        "main(['convert', '--help']); assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "Example: samkit convert" in done.stdout

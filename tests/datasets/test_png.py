@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from samkit.datasets.mask_pictures import MaskPicturesReader
 from samkit.datasets.png import HEADER, PngWriter, is_png_done, write_mask
+from samkit.datasets.records import from_mask
 from samkit.errors import SamkitError, UsageError
 
 
@@ -77,3 +79,19 @@ def test_a_single_mask_is_black_and_white(tmp_path, masks):
     write_mask(tmp_path / "m.png", masks[0])
     with Image.open(tmp_path / "m.png") as image:
         assert set(np.unique(np.asarray(image))) == {0, 255}
+
+
+@pytest.mark.parametrize(
+    "rest", ["", "x\n", "0,1,2\n", "a" + ",1" * 13 + "\n", "0" + ",1" * 8 + ",inf" * 5 + "\n"]
+)
+def test_masks_beside_a_broken_metadata_are_read_and_that_is_named(tmp_path, photo, masks, rest):
+    records = [from_mask(masks[0], 1, predicted_iou=0.5)]
+    (tmp_path / "set").mkdir()
+    photo.parent.rename(tmp_path / "set/images")
+    path = PngWriter(tmp_path / "set/masks").write(tmp_path / "set/images/photo.jpg", records)
+    (path / "metadata.csv").write_text(f"{HEADER}\n{rest}" if rest else "")
+    reader = MaskPicturesReader(tmp_path / "set/images", tmp_path / "set/masks")
+    (pair,) = reader
+    assert (pair.mask(0) == masks[0]).all() and pair.records[0]["predicted_iou"] == 1
+    ((name, _),) = reader.broken
+    assert name.startswith("photo/metadata.csv")

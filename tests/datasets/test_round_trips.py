@@ -159,7 +159,7 @@ def test_where_masks_must_not_overlap_the_hidden_pixels_are_counted(format, scen
 
 @FEW
 @given(scenes())
-def test_pictures_of_masks_keep_every_pixel(scene):
+def test_pictures_of_masks_keep_every_pixel_the_scores_and_the_first_point(scene):
     pixels, records = scene
     if not records:
         return
@@ -171,6 +171,10 @@ def test_pictures_of_masks_keep_every_pixel(scene):
             writer.write(pixels, records, name="photo")
         (pair,) = open_dataset(folder)
     assert [r["segmentation"] for r in pair.records] == [r["segmentation"] for r in records]
+    for again, record in zip(pair.records, records, strict=True):
+        for key in ("predicted_iou", "stability_score", "crop_box"):
+            assert again[key] == record[key]
+        assert again["point_coords"] == record["point_coords"][:1]
     labels = sum(len(r.get("samkit", {}).get("labels", [])) for r in records)
     points = sum(max(0, len(r["point_coords"]) - 1) for r in records)
     assert writer.losses[losses.LABELS] == labels

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,18 +10,21 @@ from numpy.typing import NDArray
 from samkit.datasets.document import ImageInfo, image_id_of
 from samkit.datasets.folder import LOSSLESS, pictures_in
 from samkit.datasets.pairs import Blob, Pair, PairReader
-from samkit.datasets.records import from_mask
+from samkit.datasets.png import HEADER, METADATA
+from samkit.datasets.records import check, from_mask
 from samkit.errors import FormatError, SamkitError, UsageError
 from samkit.images import SUFFIXES, as_mask
 
 _RECORD_BITS = 12
+_LARGEST = 1 << 26  # bytes of a metadata.csv
 
 
 class MaskPicturesReader(PairReader):
     """Reads MASKS/NAME/0.png, 1.png, … beside IMAGES/NAME.jpg, sorted by name.
 
-    This is what `amg.py` and `--format png` write. A pixel belongs to the mask where it is not
-    zero. Masks come in the order of their numbers; a record says its picture under samkit.file.
+    This is what `amg.py` and `--format png` write; scores and prompts come from metadata.csv where
+    there is one. A pixel belongs to the mask where it is not zero. Masks come in the order of their
+    numbers; a record says its picture under samkit.file.
     """
 
     def __init__(self, images: str | Path, masks: str | Path) -> None:
@@ -62,8 +66,45 @@ class MaskPicturesReader(PairReader):
         height, width = found[0][1].shape
         source = Blob(self._images[name])
         info = ImageInfo(image_id_of(name), width, height, source.file_name)
-        records = [
-            from_mask(mask, (info.image_id << _RECORD_BITS) + place, samkit={"file": file})
-            for place, (file, mask) in enumerate(found)
-        ]
+        metadata = self._read_metadata(name)
+        records = []
+        for place, (file, mask) in enumerate(found):
+            number = (info.image_id << _RECORD_BITS) + place
+            record = from_mask(mask, number, samkit={"file": file})
+            try:
+                record = check({**record, **metadata.get(file, {})}, info.size)
+            except FormatError as error:
+                self._note(f"{name}/{METADATA} {file}", str(error))
+            records.append(record)
         return Pair(name, info, records, source)
+
+    def _read_metadata(self, name: str) -> dict[str, dict[str, Any]]:
+        """Scores and prompts by picture; none where metadata.csv is missing or broken."""
+        path = self._masks / name / METADATA
+        if not path.is_file():
+            return {}
+        try:
+            lines = Blob(path).read(_LARGEST).decode().splitlines()
+            if lines[:1] != [HEADER]:
+                raise ValueError
+            return dict(_scores(line.split(",")) for line in lines[1:])
+        except (FormatError, ValueError) as error:
+            reason = f" ({error})" if str(error) else ""
+            sentence = (
+                f"{path} is not as samkit or amg.py writes it{reason}; its scores are left out."
+            )
+            self._note(f"{name}/{METADATA}", sentence)
+            return {}
+
+
+def _scores(row: list[str]) -> tuple[str, dict[str, Any]]:
+    """(picture, fields of a record) of a row; see `png.HEADER`. Raises ValueError."""
+    if len(row) != len(HEADER.split(",")):
+        raise ValueError
+    point = [float(value) for value in row[6:8] if value]
+    return f"{int(row[0])}.png", {
+        "point_coords": [point] if point else [],
+        "predicted_iou": float(row[8]),
+        "stability_score": float(row[9]),
+        "crop_box": [float(value) for value in row[10:14]],
+    }
