@@ -189,6 +189,24 @@ def test_a_picture_larger_than_pillows_own_limit_needs_no_warning(monkeypatch):
     assert Image.MAX_IMAGE_PIXELS == 1000
 
 
+@pytest.mark.parametrize(
+    ("enough", "height", "width"),
+    [(None, 301, 450), (226, 301, 450), (225, 151, 225), (100, 76, 113), (1, 38, 57)],
+)
+def test_a_jpeg_is_decoded_smaller_where_that_is_enough(enough, height, width):
+    gradient = np.linspace(0, 255, 450, dtype=np.uint8)
+    pixels = np.broadcast_to(gradient[None, :, None], (301, 450, 3))
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, format="JPEG", quality=95)
+    found = images.read(file.getvalue(), enough=enough)
+    assert found.shape == (height, width, 3)
+    expected = np.interp(np.linspace(0, 449, width), np.arange(450), gradient)
+    assert np.abs(found.mean(axis=(0, 2)) - expected).max() < 6
+    png = io.BytesIO()
+    Image.fromarray(pixels).save(png, format="PNG")
+    assert images.read(png.getvalue(), enough=1).shape == (301, 450, 3)
+
+
 def test_many_threads_restore_pillows_limit():
     before = Image.MAX_IMAGE_PIXELS
     data = encoded(COLOUR)

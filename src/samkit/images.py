@@ -56,14 +56,16 @@ _PREMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}
 _Array = TypeVar("_Array", bound=NDArray[Any])
 
 
-def read(source: Source, max_pixels: int = MAX_PIXELS) -> Pixels:
+def read(source: Source, max_pixels: int = MAX_PIXELS, enough: int | None = None) -> Pixels:
     """A picture as H×W×3 uint8 RGB, upright, by the rule at the top of this module.
 
     source: a path, the bytes of a file, or a binary file object (read from its start, not closed).
+    enough: pixels of the longer side that are wanted at least; a JPEG of twice as many or more is
+        decoded at 1/2, 1/4 or 1/8 of its size (rounded up), several times as quickly.
     Raises ImageError, and nothing else, if the file is missing, damaged, cut short, of an unknown
     kind or larger than `max_pixels`; hostile files included.
     """
-    return _read(source, max_pixels, _rgb)
+    return _read(source, max_pixels, _rgb, enough)
 
 
 def as_mask(source: Source, max_pixels: int = MAX_PIXELS) -> Bools:
@@ -127,7 +129,12 @@ def walk(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     return sorted(found)
 
 
-def _read(source: Source, max_pixels: int, convert: Callable[[Image.Image, str], _Array]) -> _Array:
+def _read(
+    source: Source,
+    max_pixels: int,
+    convert: Callable[[Image.Image, str], _Array],
+    enough: int | None = None,
+) -> _Array:
     """Open, check, decode, convert and turn a picture; whatever goes wrong is an ImageError."""
     name = _name_of(source)
     try:
@@ -139,6 +146,9 @@ def _read(source: Source, max_pixels: int, convert: Callable[[Image.Image, str],
                     f"{name} has {width}x{height} pixels, more than the limit of {max_pixels}; "
                     "make it smaller or raise the limit."
                 )
+            if enough is not None:
+                share = enough / max(width, height)
+                image.draft(None, (max(1, int(width * share)), max(1, int(height * share))))
             image.load()
             return _upright(convert(image, name), _orientation(image))
     except ImageError:

@@ -38,6 +38,18 @@ def test_a_small_one_has_the_longer_side_that_was_asked_for(server):
     assert server.http.get(f"/api/images/{image['id']}/picture?max=0").status_code == 422
 
 
+def test_a_small_one_of_a_large_photograph_has_the_same_sides(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (1001, 501), "red").save(tmp_path / "phone.jpg", exif=exif)
+    for longest, size in ((1001, (501, 1001)), (500, (250, 500)), (90, (45, 90))):
+        data, _ = encode(tmp_path / "phone.jpg", (1001, 501), "JPEG", longest)
+        with Image.open(BytesIO(data)) as sent:
+            assert sent.size == size
+    with pytest.raises(ImageError, match="another size"):
+        encode(tmp_path / "phone.jpg", (999, 501), "JPEG", 90)
+
+
 def test_a_file_that_is_gone_or_another_is_named(server, photographs, tmp_path):
     image = server.images()[0]
     (photographs / "0.png").unlink()

@@ -90,7 +90,7 @@ def test_a_large_picture_comes_small_first_and_sharp_once_prompts_are_answered(
             break
         person.page.wait_for_timeout(50)
     large = [name for name in pictures if name != "picture?max=128"]
-    assert large == ["picture?max=2048", "picture"]
+    assert large == ["picture?max=1600", "picture"]
 
 
 def test_the_decoder_has_as_many_threads_as_the_machine_gives(annotator: Any, person: Any) -> None:

@@ -18,7 +18,7 @@ const PAGE = 200;
 const LAST = "samkit-image";
 const SMALLEST_CROP = 64;
 /** Longer side of the picture that comes first; a larger image is shown sharp a moment later. */
-const FIRST_SIDE = 2048;
+const FIRST_SIDE = 1600;
 
 let journal: Journal;
 let more: string | null | undefined;
