@@ -1,6 +1,7 @@
 import pytest
 
-from samkit.datasets.formats import FORMATS, is_done, open_writer
+from samkit.datasets.formats import FORMATS, copy_of, file_of, is_done, open_writer
+from samkit.datasets.opening import open_dataset
 from samkit.errors import UsageError
 
 
@@ -33,3 +34,40 @@ def test_unknown_formats_are_refused_with_the_known_ones(tmp_path):
     for ask in (lambda: open_writer("kitti", tmp_path), lambda: is_done("kitti", tmp_path, "a")):
         with pytest.raises(UsageError, match="sa1b, coco, coco-polygons, labelme"):
             ask()
+
+
+@pytest.mark.parametrize("format", [f for f in FORMATS if f not in ("sa1b", "png", "labelmap")])
+def test_a_dataset_without_images_is_one_nevertheless(tmp_path, format):
+    with open_writer(format, tmp_path / "out"):
+        pass
+    if format not in ("labelme", "yolo", "voc"):  # which are folders and need not be there
+        assert len(open_dataset(tmp_path / "out")) == 0
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_an_image_that_was_half_written_is_written_again(tmp_path, photo, records, format):
+    """As a process leaves it that was killed at any moment: some of the files are missing."""
+    out = tmp_path / "out"
+    with open_writer(format, out, copy_images=True) as writer:
+        writer.write(photo, records)
+    for path in sorted(out.rglob("*")):
+        if path.is_file() and path.name not in ("metadata.csv", "photo.json"):
+            data = path.read_bytes()
+            path.unlink()
+            killed = open_writer(format, out, copy_images=True)
+            killed.write(photo, records)
+            if path.exists():
+                assert path.read_bytes() == data
+            path.write_bytes(data)
+
+
+def test_where_a_copy_of_an_image_lies(tmp_path, photo, records):
+    for format in FORMATS:
+        with open_writer(format, tmp_path / format, copy_images=True) as writer:
+            writer.write(photo, records, name="sub/a")
+        place = copy_of(format, "sub/a", ".JPG")
+        if place is None:
+            assert not list((tmp_path / format).rglob("*.jpg"))
+        else:
+            assert (tmp_path / format / place).read_bytes() == photo.read_bytes()
+        assert (tmp_path / format / file_of(format, "sub/a")).exists()

@@ -162,11 +162,13 @@ def test_names_that_cannot_be_understood_are_named_and_numbers_stay(tmp_path, da
     assert [name for name, _ in reader.broken] == ["names"]
 
 
-def test_names_may_be_lines_and_lie_one_folder_above(dataset):
+@pytest.mark.parametrize("place", ["classes.txt", "../classes.txt", "labels/classes.txt"])
+def test_names_may_be_lines_and_lie_one_folder_above_or_among_the_labels(dataset, place):
     folder = dataset(HALF)
-    (folder.parent / "classes.txt").write_text("cat\ndog\n")
-    (pair,) = YoloReader(folder)
-    assert pair.records[0]["samkit"]["labels"] == ["cat"]
+    (folder / place).write_text("cat\ndog\n")
+    reader = YoloReader(folder)
+    (pair,) = reader
+    assert pair.records[0]["samkit"]["labels"] == ["cat"] and reader.broken == []
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=("Cs",)), min_size=1), max_size=4))

@@ -46,12 +46,13 @@ class PanopticWriter(CocoJsonWriter):
             raise UsageError(f"A panoptic picture holds at most {_MOST_MASKS} masks.")
         numbers = layered(records, payload.info.size)
         picture = self.folder / PICTURES / f"{payload.name}.png"
-        if picture.exists() and not is_panoptic_done(self.folder, payload.name):
+        if picture.exists() and not is_part_done(self.folder / PARTS, payload.name):
             raise UsageError(f"{picture} was not written by samkit; choose another folder.")
-        with atomic_write(picture) as file:
+        part = super().put(replace(payload, records=_segments(records, numbers)))
+        with atomic_write(picture) as file:  # after the part, by which it is known to be ours
             Image.fromarray(_colours(numbers)).save(file, format="PNG")
         count_hidden(self.losses, areas_of(records), numbers)
-        return super().put(replace(payload, records=_segments(records, numbers)))
+        return part
 
     def category(self, name: str, number: int) -> dict[str, Any]:
         """An entry of the list of categories; all of ours are things."""

@@ -44,14 +44,15 @@ class StoreReader(PairReader):
         self._files: dict[str, tuple[Blob, list[Blob]]] = {}
         self._images = None if images is None else Path(images)
         self._tars = _tars_of(self.path)
+        self._in_tars = bool(self._tars) or (self.path / MANIFEST).exists()
         self._listed: list[list[str]] = []
-        if self._images is not None and (self._tars or not self._images.is_dir()):
+        if self._images is not None and (self._in_tars or not self._images.is_dir()):
             raise UsageError(f"{images} cannot hold the images of {path}; name a folder of both.")
 
     def _iterate_names(self) -> Iterator[str]:
-        for place in range(len(self._tars) or 1):
+        for place in range(len(self._tars) if self._in_tars else 1):
             if place == len(self._listed):  # each tar is listed when its turn comes, and only once
-                self._listed.append(self._list_tar(place) if self._tars else self._list_folder())
+                self._listed.append(self._list_tar(place) if self._in_tars else self._list_folder())
             yield from self._listed[place]
 
     def _list_folder(self) -> list[str]:

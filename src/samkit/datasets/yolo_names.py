@@ -9,7 +9,10 @@ from samkit.datasets.pairs import Blob
 from samkit.errors import FormatError, UsageError
 
 DATA = "data.yaml"
-_FILES = (DATA, "dataset.yaml", "classes.txt", "obj.names")
+CLASSES = "classes"
+"""The stem of a file with the names, one in each line, which some put among the labels."""
+
+_FILES = (DATA, "dataset.yaml", f"{CLASSES}.txt", "obj.names")
 _LARGEST = 1 << 20  # bytes
 _MOST = 100_000  # classes
 _QUOTED = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^']|'')*'""")
@@ -19,10 +22,11 @@ _KEY = re.compile(r"^\s*(\d+)\s*:\s+(\S.*)$")
 
 
 def find_names(folder: Path) -> dict[int, str]:
-    """Names by class from data.yaml, dataset.yaml, classes.txt or obj.names in a folder or the one
-    above it; empty where there is none. Raises FormatError where such a file cannot be understood.
+    """Names by class from data.yaml, dataset.yaml, classes.txt or obj.names in a folder, in its
+    labels/ or in the one above; empty where there is none. Raises FormatError where such a file
+    cannot be understood.
     """
-    for place in (folder, folder.absolute().parent):
+    for place in (folder, folder / "labels", folder.absolute().parent):
         for name in _FILES:
             if (place / name).is_file():
                 return read_names(place / name)

@@ -11,7 +11,7 @@ from samkit.datasets.folder import pictures_in
 from samkit.datasets.pairs import MAX_IMAGE_BYTES, Blob, Pair, PairReader
 from samkit.datasets.polygons import polygons_to_mask
 from samkit.datasets.records import Record, from_mask
-from samkit.datasets.yolo_names import find_names
+from samkit.datasets.yolo_names import CLASSES, find_names
 from samkit.datasets.yolo_writer import IMAGES, LABELS, corners_of
 from samkit.errors import FormatError, SamkitError, UsageError
 from samkit.images import FORMATS, SUFFIXES
@@ -52,7 +52,7 @@ class YoloReader(PairReader):
         for name in sorted(self._images.keys() | pictures_in(self.labels, (".txt",)).keys()):
             if name in self._images:
                 yield name
-            else:
+            elif name != CLASSES:
                 self._note(name, f"{self.labels / name}.txt has no image of its name.")
 
     def _load(self, name: str) -> Pair:
