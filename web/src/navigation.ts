@@ -46,8 +46,9 @@ function fetchImage(id: string): Fetched {
 /** Reads the first images and opens one: the last one of this tab, or the next of the queue. */
 export async function start(kept: Journal): Promise<void> {
   journal = kept;
-  await loadMore();
   const last = sessionStorage.getItem(LAST);
+  if (last) fetchImage(last);
+  await loadMore();
   if (last && (await find(last)) >= 0) return open(last);
   return openNextInQueue(null, images.value[0]?.id ?? null);
 }
