@@ -50,6 +50,6 @@ def test_a_rectangle_has_four_corners_and_a_ring_two_more_for_each_way_of_its_br
     assert len(outline(ring)) == 4 + 4 + 2
 
 
-def test_a_mask_of_many_parts_is_done_in_no_time():
+def test_a_mask_like_noise_comes_back_too():
     noise = np.random.default_rng(0).random((200, 200)) < 0.1
     assert np.array_equal(rasterised([outline(noise)], noise.shape), noise)
