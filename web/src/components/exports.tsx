@@ -11,7 +11,7 @@ const ABOUT: Record<string, string> = {
   panoptic: "COCO panoptic: each pixel is of one object",
   yolo: "YOLO segmentation: outlines as text",
   voc: "Pascal VOC: class and object pictures",
-  labelme: "labelme: a JSON for each image, outlines",
+  labelme: "labelme: a JSON for each image, exact masks",
   png: "A black and white PNG for each mask",
   labelmap: "One picture for each image, objects by number",
   parquet: "Parquet: a table of images and RLE",
