@@ -26,10 +26,16 @@ let stroke: MaskCrop | null = null;
 stage.paintWith("image", picture.painter);
 stage.paintWith("masks", committed.painter);
 stage.paintWith("live", live.painter);
+
+/** Whether the pointer has a ring, which shows what the brush would paint. */
+const hasRing = (): boolean => tool.value === "brush" || tool.value === "eraser";
+let ringDrawn = false;
+
 stage.paintWith("cursor", (context, view) => {
   const at = cursor.value ?? pointer;
-  if (!at) return;
-  const pixels = tool.value === "brush" || tool.value === "eraser";
+  const pixels = hasRing();
+  ringDrawn = at !== null && (pixels || cursor.value !== null);
+  if (!at || !ringDrawn) return;
   const rings = [["rgb(0 0 0 / .7)", 3], ["white", 1.25]] as const;
   for (const [colour, width] of rings) {
     context.lineWidth = width / view.scale;
@@ -116,7 +122,7 @@ export function setDrawing(shape: Drawing | null): void {
 
 export function setPointer(at: Point | null): void {
   pointer = at;
-  stage.invalidate("cursor");
+  if (ringDrawn || hasRing()) stage.invalidate("cursor"); // no frame for nothing
 }
 
 export const pointerAt = (): Point | null => cursor.value ?? pointer;
