@@ -22,7 +22,6 @@ Ctrl-C ends it; everything is saved in PROJECT, and the same command goes on. Ph
 they are. Other people's databases: --database postgresql://USER@HOST/NAME.
 
 Example: samkit annotate photos/ --project cats.samkit
-         samkit annotate photos/ --import coco/instances.json --import-as suggested
 """
 _NAMED = 10
 _IMPORT = "Import"
