@@ -80,12 +80,12 @@ async function refinedBy(state: DraftState) {
 }
 
 /** Another of the candidates that answer an ambiguous prompt. */
-export function choose(step: number): void {
-  const current = draft.value;
-  if (!current || current.state.mask || current.state.candidates.length < 2) return;
-  const { candidates, chosen } = current.state;
-  chooseAt((chosen + step + candidates.length) % candidates.length);
-}
+export const choose = (step: number): Promise<void> =>
+  inTurn(() => {
+    const { candidates, chosen, mask } = draft.value?.state ?? BLANK;
+    if (mask || candidates.length < 2) return;
+    chooseAt((chosen + step + candidates.length) % candidates.length);
+  });
 
 export function chooseAt(chosen: number): void {
   const current = draft.value;
@@ -122,20 +122,16 @@ export function painted(current: Draft, mask: MaskCrop, by: "brush" | "eraser" |
   changedDraft(current);
 }
 
-export function undo(): void {
-  const current = draft.value;
-  const before = current?.history.undo(current.state);
-  if (!current || !before) return;
-  current.state = before;
-  current.changed = true;
-  changedDraft(current);
-}
+/** Goes back by one change; one that is still being answered is waited for, and undone. */
+export const undo = (): Promise<void> => inTurn(() => travel("undo"));
 
-export function redo(): void {
+export const redo = (): Promise<void> => inTurn(() => travel("redo"));
+
+function travel(way: "undo" | "redo"): void {
   const current = draft.value;
-  const after = current?.history.redo(current.state);
-  if (!current || !after) return;
-  current.state = after;
+  const other = current?.history[way](current.state);
+  if (!current || !other) return;
+  current.state = other;
   current.changed = true;
   changedDraft(current);
 }

@@ -10,7 +10,7 @@ import { closeUp, go, skip, submit } from "./navigation";
 import { pointerAt, setPointer, stage } from "./scene";
 import { remove, select, selectNext } from "./selection";
 import {
-  allHidden, bindings, cursor, dialog, draft, failed, labels, mayChange, objects, tool,
+  allHidden, bindings, busy, cursor, dialog, draft, failed, labels, mayChange, objects, tool,
 } from "./state";
 import { accept, acceptAll, reject } from "./suggestions";
 import { currentTool, resizeBrush, take } from "./tools";
@@ -156,7 +156,7 @@ function keyDown(event: KeyboardEvent): void {
   }
   if (/^[1-9]$/.test(name)) {
     const label = labels.value[Number(name) - 1];
-    if (label) toggleLabel(label);
+    if (label) void inTurn(() => toggleLabel(label));
     return;
   }
   const action = new Keys(bindings.value).actionOf(event);
@@ -172,7 +172,7 @@ function keyUp(event: KeyboardEvent): void {
 }
 
 const choosable = (): boolean =>
-  draft.value !== null && !draft.value.state.mask && draft.value.state.candidates.length > 1;
+  busy.value || (draft.value?.state.mask === null && draft.value.state.candidates.length > 1);
 
 function moveCursor(dx: number, dy: number, far: boolean): void {
   const { view, size } = stage;
@@ -252,14 +252,14 @@ export function act(action: Action, far = false): void {
   switch (action) {
     case "commit": return finish();
     case "cancel": return drop();
-    case "candidate": return choose(1);
-    case "candidateBack": return choose(-1);
+    case "candidate": return void choose(1);
+    case "candidateBack": return void choose(-1);
     case "point": case "box": case "polygon": case "brush": case "eraser": case "scribble":
       return take(action);
     case "smaller": return resizeBrush(-1);
     case "larger": return resizeBrush(1);
-    case "undo": return undo();
-    case "redo": return redo();
+    case "undo": return void undo();
+    case "redo": return void redo();
     case "remove": return void remove();
     case "nextObject": return selectNext(1);
     case "previousObject": return selectNext(-1);

@@ -47,9 +47,12 @@ function fetchImage(id: string): Fetched {
 export async function start(kept: Journal): Promise<void> {
   journal = kept;
   const last = sessionStorage.getItem(LAST);
+  const before = opening;
   if (last) fetchImage(last);
   await loadMore();
-  if (last && (await find(last)) >= 0) return open(last);
+  const known = last !== null && (await find(last)) >= 0;
+  if (opening !== before) return; // somebody chose an image by hand
+  if (known) return open(last);
   return openNextInQueue(null, images.value[0]?.id ?? null);
 }
 
@@ -197,7 +200,13 @@ export async function review(decision: "accept" | "reject", comment: string): Pr
 export const openNextFree = (): Promise<void> => openNextInQueue(image.value?.id ?? null, null);
 
 async function openNextInQueue(after: string | null, otherwise: string | null): Promise<void> {
+  const before = opening;
   const next = await api.nextInQueue(after);
+  if (opening !== before) {
+    // Meanwhile somebody chose an image by hand.
+    if (next) void api.releaseLease(next.lease.id).catch(() => undefined);
+    return;
+  }
   const id = next?.image ?? otherwise;
   if (id) return open(id);
   say(after ? "That was the last open image. All are done." : "There are no images.");

@@ -1,6 +1,7 @@
 import { useState } from "preact/hooks";
 import { colourOf, css } from "../colours";
 import { update } from "../committed";
+import { inTurn } from "../editor";
 import { act } from "../input";
 import { toggleLabel } from "../labels";
 import { areaOf, type MaskObject } from "../objects";
@@ -40,7 +41,7 @@ function Labels() {
       <form
         onSubmit={(event) => {
           event.preventDefault();
-          toggleLabel(text);
+          void inTurn(() => toggleLabel(text));
           setText("");
           document.querySelector<HTMLElement>("[data-testid=canvas]")?.focus();
         }}
