@@ -214,32 +214,17 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def decoders(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page's decoder, which the first project makes for all others."""
-    return tmp_path_factory.mktemp("decoders") / "decoder"
-
-
 @pytest.fixture(scope="module")
-def annotator(
-    tmp_path_factory: pytest.TempPathFactory, photos: Path, decoders: Path
-) -> Iterator[Annotator]:
+def annotator(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Iterator[Annotator]:
     """A server that runs; skipped by name where the page was not built."""
-    for package in ("fastapi", "sqlalchemy", "onnxscript"):
+    for package in ("fastapi", "sqlalchemy", "onnx"):
         pytest.importorskip(package)
     if not PAGE.is_file():
         pytest.skip("needs the annotator's page: npm ci and npm run build in web/")
-    from samkit.annotate.project import open_project
-
-    with open_project(tmp_path_factory.mktemp("project") / "my.samkit") as project:
-        if decoders.is_dir():
-            shutil.copytree(decoders, project.decoder)
-    server = Annotator(project.folder, photos)
+    server = Annotator(tmp_path_factory.mktemp("project") / "my.samkit", photos)
     server.start()
     yield server
     server.kill()
-    if project.decoder.is_dir() and not decoders.exists():
-        shutil.copytree(project.decoder, decoders)
 
 
 @pytest.fixture(scope="session")
