@@ -61,6 +61,7 @@ def test_a_run_goes_from_images_to_a_checkpoint(data: Path, tmp_path: Path, caps
         (["--recipe", "debug", "--workers", "0"], "--workers must be more than 0"),
         (["--recipe", "debug", "--shard-mb", "0"], "--shard-mb must be at least 1"),
         (["--recipe", "debug", "--synthetic", "2", "--textures", "nowhere"], "nowhere"),
+        (["--recipe", "debug", "--textures", "photos"], "add --synthetic"),
     ],
 )
 def test_wrong_wishes_are_one_sentence(

@@ -19,6 +19,11 @@ class Numbers:
 
 
 @dataclass(frozen=True)
+class NewerNumbers(Numbers):
+    decay: float = 0.1
+
+
+@dataclass(frozen=True)
 class OtherNumbers:
     lr: float = 0.5
 
@@ -83,8 +88,9 @@ def test_another_run_s_folder_is_refused(
     run.save({})
     with pytest.raises(UsageError, match=said):
         course(tmp_path, recipe, width).resume(free=("steps",))
-    longer = course(tmp_path, Numbers(steps=20))
-    assert longer.resume(free=("steps",)) and longer.step == 1
+    for later in (Numbers(steps=20), NewerNumbers()):
+        again = course(tmp_path, later)
+        assert again.resume(free=("steps",)) and again.step == 1
 
 
 def test_an_empty_folder_is_a_beginning(tmp_path: Path) -> None:

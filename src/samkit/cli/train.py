@@ -70,6 +70,8 @@ def train(
 
     if recipe not in RECIPES:
         raise UsageError(f"{recipe} is no recipe; known are {', '.join(RECIPES)}.")
+    if textures and not synthetic:
+        raise UsageError("--textures says what made-up scenes are cut from; add --synthetic.")
     from samkit.cli import train_run
 
     job = train_run.Job(

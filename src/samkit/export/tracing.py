@@ -19,6 +19,8 @@ OPSET = 20
 """The first that has GELU as one node; the page's runtime knows it."""
 LOWEST_OPSET = 18
 """The first that torch writes."""
+HIGHEST_OPSET = 23
+"""The last that is tested; what runtimes and browsers know ends somewhere."""
 
 
 def trace(
@@ -64,10 +66,10 @@ def require_packages(*names: str) -> None:
 
 
 def require_opset(opset: int) -> None:
-    """UsageError where it is older than what we write."""
-    if opset < LOWEST_OPSET:
+    """UsageError where it is not one of those that we write."""
+    if not LOWEST_OPSET <= opset <= HIGHEST_OPSET:
         raise UsageError(
-            f"ONNX is written in opset {LOWEST_OPSET} or a later one, not {opset}; "
+            f"ONNX is written in opset {LOWEST_OPSET} to {HIGHEST_OPSET}, not {opset}; "
             f"leave --opset out for {OPSET}."
         )
 

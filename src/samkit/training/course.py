@@ -85,7 +85,8 @@ class Course:
         if state is None:
             return None
         before = state.get("recipe")
-        if not isinstance(before, dict) or set(before) != set(self.recipe):
+        # A recipe may have got new numbers since; their defaults are what was done before.
+        if not isinstance(before, dict) or not set(before) <= set(self.recipe):
             raise UsageError(f"{self.folder} holds a run of another kind; choose another folder.")
         differ = [key for key in before if key not in free and before[key] != self.recipe[key]]
         if differ:
@@ -96,13 +97,13 @@ class Course:
         try:
             self.model.load_state_dict(state["model"])
             self.optimiser.load_state_dict(state["optimiser"])
+            self.step, self.skipped, self.spent = state["step"], state["skipped"], state["spent"]
+            self._in_a_row = state["in_a_row"]
         except (KeyError, RuntimeError, ValueError) as error:
             raise UsageError(
                 f"{self.folder} holds a run of another model or with other frozen parts; choose "
                 "another folder."
             ) from error
-        self.step, self.skipped, self.spent = state["step"], state["skipped"], state["spent"]
-        self._in_a_row = state["in_a_row"]
         return state
 
 
