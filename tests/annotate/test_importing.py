@@ -114,21 +114,87 @@ def test_an_image_of_other_bytes_is_found_by_its_name(server, project, store):
     assert (bring(project, store).images, len(instances(server, 1))) == (2, 1)
 
 
-def test_coco_without_images_takes_those_of_the_project(server, project, photographs, tmp_path):
-    width, height = Image.open(photographs / "2.png").size
-    square = [[4, 4, 20, 4, 20, 30, 4, 30]]
-    document = {
-        "images": [{"id": 7, "file_name": "2.png", "width": width, "height": height}],
-        "categories": [{"id": 3, "name": "box"}],
-        "annotations": [{"id": 1, "image_id": 7, "category_id": 3, "segmentation": square}],
-    }
-    (tmp_path / "coco").mkdir()
-    file = tmp_path / "coco" / "instances.json"
-    file.write_text(json.dumps(document))
-    assert bring(project, file).masks == 1
+@pytest.fixture
+def coco(tmp_path):
+    """Writes COCO's JSON, with a box on each image of given (file name, path)."""
+
+    def write(**photographs):
+        images = [
+            {"id": number, "file_name": name, **dict(zip(("width", "height"), size, strict=True))}
+            for number, (name, path) in enumerate(photographs.items(), 7)
+            for size in [Image.open(path).size]
+        ]
+        square = [[4, 4, 20, 4, 20, 30, 4, 30]]
+        boxes = [
+            {"id": k, "image_id": image["id"], "category_id": 3, "segmentation": square}
+            for k, image in enumerate(images)
+        ]
+        document = {
+            "images": images,
+            "categories": [{"id": 3, "name": "box"}],
+            "annotations": boxes,
+        }
+        file = tmp_path / "coco" / "instances.json"
+        file.parent.mkdir()
+        file.write_text(json.dumps(document))
+        return file
+
+    return write
+
+
+def in_folders(project, photographs, **folders):
+    """Other photographs of the project, each a turned one of the first three, in a folder."""
+    for place, (number, angle) in folders.items():
+        path = photographs / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(photographs / f"{number}.png").rotate(angle, expand=True).save(path)
+    index(project.database, [photographs])
+
+
+def test_coco_without_images_takes_those_of_the_project(server, project, photographs, coco):
+    assert bring(project, coco(**{"2.png": photographs / "2.png"})).masks == 1
     (made,) = instances(server, 2)
     assert (made["labels"], rle.area(made["rle"])) == (["box"], 16 * 26)
     assert made["predicted_iou"] is None  # nobody measured
+
+
+def test_images_without_which_a_dataset_came_may_lie_in_several_folders(
+    server, project, photographs, coco
+):
+    places = {"x/a.png": (0, 90), "y/b.png": (0, 180), "y/deep/c.png": (0, 270)}
+    in_folders(project, photographs, **places)
+    names = ("2.png", "x/a.png", "y/b.png", "y/deep/c.png")
+    wanted = {name: photographs / name for name in ("2.png", "x/a.png")}  # as they lie
+    wanted |= {"b.png": photographs / "y/b.png", "deep/c.png": photographs / "y/deep/c.png"}
+    reader = open_for(project.database, coco(**wanted, **{"d.png": photographs / "0.png"}))
+    assert len(reader) == 5
+    result = import_dataset(project.database, reader, owner_of(project.database))
+    assert (result.images, result.masks, list(result.broken)) == (4, 4, ["d"])
+    made = {image["name"]: image["instances"] for image in server.images()}
+    assert made == {"0.png": 0, "1.png": 0, **dict.fromkeys([n.split("/")[-1] for n in names], 1)}
+
+
+def test_labels_without_images_find_theirs_in_several_folders_too(
+    server, project, photographs, tmp_path
+):
+    in_folders(project, photographs, **{"x/a.png": (0, 90), "y/b.png": (0, 180)})
+    labels = tmp_path / "yolo" / "labels"
+    labels.mkdir(parents=True)
+    (tmp_path / "yolo" / "images").mkdir()
+    for name in ("a", "b", "c"):
+        (labels / f"{name}.txt").write_text("0 0.1 0.1 0.6 0.1 0.6 0.6\n")
+    result = bring(project, tmp_path / "yolo")
+    assert (result.masks, list(result.broken)) == (2, ["c"])
+    assert [image["instances"] for image in server.images()] == [0, 0, 0, 1, 1]
+
+
+def test_of_two_images_of_one_name_none_is_guessed(server, project, photographs, coco):
+    in_folders(project, photographs, **{"x/a.png": (0, 90), "y/a.png": (0, 270)})
+    in_folders(project, photographs, **{"y/b.png": (0, 180)})
+    file = coco(**{"a.png": photographs / "x/a.png", "b.png": photographs / "y/b.png"})
+    result = bring(project, file)
+    assert (result.masks, list(result.broken)) == (1, ["a"])
+    assert "2 images of the project" in result.broken["a"]
 
 
 def test_two_images_of_one_name_are_told_apart_by_folder_or_not_at_all(

@@ -5,9 +5,9 @@ A mask's id is made of its image, its pixels and its labels. One that the projec
 changes nothing.
 """
 
+import contextlib
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,10 +21,11 @@ from sqlalchemy.orm import Session
 from samkit.annotate import schemas
 from samkit.annotate.access import Person
 from samkit.annotate.database import Database
+from samkit.annotate.gathering import Gathered
 from samkit.annotate.matching import Ambiguous, Matcher
 from samkit.annotate.operations import apply, locked_image
 from samkit.annotate.refusals import Refused
-from samkit.annotate.tables import Image, Instance, Location
+from samkit.annotate.tables import Image, Instance
 from samkit.datasets.opening import open_dataset
 from samkit.datasets.pairs import Pair, PairReader
 from samkit.datasets.records import Record
@@ -35,8 +36,6 @@ ImportStage = Literal["imported", "suggested"]
 
 CLIENT = "import"
 """The client that the log names."""
-
-_FOLDERS = 8  # of photographs, in which a dataset's images are looked for
 
 
 @dataclass
@@ -55,36 +54,36 @@ class Imported:
     """What was left out although its image may be there, with the sentence that says why."""
 
 
-def open_for(database: Database, path: Path, images: Path | None = None) -> PairReader:
-    """A reader of a dataset whose images, where it brings none, are the project's own.
+def open_for(database: Database, path: Path, images: Path | None = None) -> PairReader | Gathered:
+    """The pairs of a dataset; their images, where it brings none, are the project's own.
 
     images: the folder of the dataset's images, where it is not the usual one. Without it, and where
-    no image is found there either, the folders of the project's photographs are tried.
+    no image is found there either, each image is looked for where the project has one of its name.
     Raises UsageError where there is no dataset, FormatError where it is broken.
     """
     if images is not None:
         return open_dataset(path, images=images)
-    places: list[Path | None] = [None, *_folders(database)]
-    reader: PairReader | None = None
-    problem: UsageError | None = None
-    for place in places:
-        try:
-            opened = open_dataset(path, images=place)
-        except UsageError as error:
-            problem = problem or error
-            continue
-        if next(iter(opened), None) is not None:
-            return opened
-        reader = reader or opened
-    if reader is None:
-        assert problem is not None
-        raise problem
-    return reader
+    with database.read() as session:
+        matcher = Matcher(session)
+    opened, problem = None, None
+    try:
+        opened = open_dataset(path)
+    except UsageError as error:
+        problem = error
+    if opened is not None and next(iter(opened), None) is not None:
+        return opened
+    if matcher.top is not None:
+        with contextlib.suppress(UsageError):  # not every dataset lets its images lie elsewhere
+            return Gathered(lambda folder: open_dataset(path, images=folder), matcher)
+    if opened is not None:
+        return opened
+    assert problem is not None
+    raise problem
 
 
 def import_dataset(
     database: Database,
-    reader: PairReader,
+    reader: PairReader | Gathered,
     person: Person,
     stage: ImportStage = "imported",
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -120,17 +119,6 @@ def import_dataset(
             "name; is it the right folder of photographs?"
         )
     return result
-
-
-def _folders(database: Database) -> list[Path]:
-    """Where photographs lie: the folder of all of them, then those of most."""
-    with database.read() as session:
-        count = Counter(Path(path).parent for path in session.scalars(select(Location.path)))
-    if not count:
-        return []
-    top = Path(os.path.commonpath(count))
-    most = [folder for folder, _ in count.most_common(_FOLDERS)]
-    return [top, *(folder for folder in most if folder != top)]
 
 
 def _import_pair(
