@@ -66,6 +66,28 @@ def test_every_exif_orientation_is_undone(kind, orientation):
     assert images.read(data).tolist() == expect.tolist()
 
 
+SUFFIX = {"JPEG": ".jpg", "PNG": ".png", "TIFF": ".tif", "WEBP": ".webp", "AVIF": ".avif"}
+
+
+@pytest.mark.parametrize("kind", SUFFIX)
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_head_says_the_size_of_what_is_read_and_the_usual_suffix(kind, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(np.zeros((40, 60, 3), np.uint8), kind, exif=exif)
+    assert images.head(data) == (images.read(data).shape[:2], SUFFIX[kind])
+
+
+def test_the_head_is_enough_where_the_rest_is_missing():
+    noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    data = encoded(noise, "JPEG")[:-300]
+    assert images.head(data).size == (40, 60)
+    with pytest.raises(ImageError, match="limit of 100"):
+        images.head(data, max_pixels=100)
+    with pytest.raises(ImageError, match="not a picture"):
+        images.head(b"nonsense")
+
+
 def test_a_picture_stored_on_its_side_stands_upright():
     exif = Image.Exif()
     exif[0x0112] = 6  # "turn me clockwise"

@@ -40,7 +40,7 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
     temporary = target.with_name(f".samkit-{secrets.token_hex(8)}.tmp")
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
     try:
-        with _sentence(path):
+        with writing(path):
             target.parent.mkdir(parents=True, exist_ok=True)
             file = open(temporary, mode.replace("w", "x"), **text)  # type: ignore  # noqa: SIM115
         try:
@@ -50,13 +50,13 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
                 if error.errno in _FULL:  # only writing can say that
                     raise _cannot_write(path, error) from error
                 raise
-            with _sentence(path):
+            with writing(path):
                 file.flush()
                 os.fsync(file.fileno())
         finally:
             with contextlib.suppress(OSError):  # what mattered was flushed above
                 file.close()
-        with _sentence(path):
+        with writing(path):
             if target.exists():
                 os.chmod(temporary, stat.S_IMODE(target.stat().st_mode))
             os.replace(temporary, target)
@@ -64,6 +64,15 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
     finally:
         with contextlib.suppress(OSError):  # after a success there is nothing to remove
             temporary.unlink()
+
+
+@contextlib.contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn an OSError of the `with` block, which writes at `path`, into a SamkitError about it."""
+    try:
+        yield
+    except OSError as error:
+        raise _cannot_write(path, error) from error
 
 
 def write_json(path: str | os.PathLike[str], value: Any, indent: int | None = None) -> None:
@@ -117,15 +126,6 @@ def cache_folder() -> Path:
     if chosen := os.environ.get("SAMKIT_CACHE"):
         return Path(chosen).expanduser()
     return platformdirs.user_cache_path("samkit", appauthor=False)
-
-
-@contextlib.contextmanager
-def _sentence(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn an OSError of our own file operations into one sentence about `path`."""
-    try:
-        yield
-    except OSError as error:
-        raise _cannot_write(path, error) from error
 
 
 def _cannot_write(path: str | os.PathLike[str], error: OSError) -> SamkitError:

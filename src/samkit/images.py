@@ -23,13 +23,13 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any, TypeVar, cast
+from typing import IO, Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from samkit.errors import ImageError, UsageError
+from samkit.errors import ImageError, SamkitError, UsageError
 
 Source = str | os.PathLike[str] | bytes | IO[bytes]
 Pixels = NDArray[np.uint8]
@@ -47,6 +47,7 @@ SUFFIXES = frozenset(
 )
 """Lower-case suffixes by which `walk` finds pictures in folders."""
 
+_SUFFIX_OF = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2"}
 _ORIENTATION_TAG = 0x0112
 _DEEP = {"I;16", "I;16L", "I;16B", "I;16N", "I", "F"}
 _CONVERTIBLE = {"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"}
@@ -66,6 +67,63 @@ def read(source: Source, max_pixels: int = MAX_PIXELS, enough: int | None = None
     kind or larger than `max_pixels`; hostile files included.
     """
     return _read(source, max_pixels, _rgb, enough)
+
+
+class Head(NamedTuple):
+    """What a picture's head says of it."""
+
+    size: tuple[int, int]
+    """(H, W) as `read` gives it: upright."""
+    suffix: str
+    """The usual one of its format, with its dot: .jpg, .png, …"""
+
+
+def head(source: Source, max_pixels: int = MAX_PIXELS) -> Head:
+    """What a picture is, without its pixels (a PNG without EXIF is decoded to look for it).
+
+    Raises ImageError as `read` does, but for damage beyond the head.
+    """
+    with opened(source, max_pixels) as image:
+        kind, (width, height) = image.format or "", image.size
+        if kind != "TIFF" and _orientation(image) >= 5:  # Pillow says a TIFF's size upright
+            width, height = height, width
+        return Head((height, width), _SUFFIX_OF.get(kind, f".{kind.lower()}"))
+
+
+@contextlib.contextmanager
+def opened(
+    source: Source, max_pixels: int = MAX_PIXELS, formats: Iterable[str] = FORMATS
+) -> Iterator[Image.Image]:
+    """A picture as Pillow has it, its head read and its size checked; pixels are decoded later.
+
+    formats: Pillow's names of what is read. Whatever goes wrong, in the `with` block too, is an
+    ImageError; other errors of ours pass through.
+    """
+    name, formats = _name_of(source), tuple(formats)
+    try:
+        with _opened(source, name) as file, _without_pillows_limit():
+            image = Image.open(file, formats=formats)
+            width, height = image.size
+            if width * height > max_pixels:
+                raise ImageError(
+                    f"{name} has {width}x{height} pixels, more than the limit of {max_pixels}; "
+                    "make it smaller or raise the limit."
+                )
+            yield image
+    except SamkitError:
+        raise
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            f"{name} is not a picture that samkit reads, or its head is damaged; "
+            f"save it as one of {', '.join(formats)}."
+        ) from error
+    except Exception as error:
+        # Decoders of hostile files raise almost anything: OSError, SyntaxError, struct.error,
+        # ZeroDivisionError, MemoryError …
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise ImageError(
+            f"Cannot read {name}: {' '.join(reason.split())}; check that it is a whole picture."
+        ) from error
 
 
 def as_mask(source: Source, max_pixels: int = MAX_PIXELS) -> Bools:
@@ -136,35 +194,12 @@ def _read(
     enough: int | None = None,
 ) -> _Array:
     """Open, check, decode, convert and turn a picture; whatever goes wrong is an ImageError."""
-    name = _name_of(source)
-    try:
-        with _opened(source, name) as file, _without_pillows_limit():
-            image = Image.open(file, formats=FORMATS)
-            width, height = image.size
-            if width * height > max_pixels:
-                raise ImageError(
-                    f"{name} has {width}x{height} pixels, more than the limit of {max_pixels}; "
-                    "make it smaller or raise the limit."
-                )
-            if enough is not None:
-                share = enough / max(width, height)
-                image.draft(None, (max(1, int(width * share)), max(1, int(height * share))))
-            image.load()
-            return _upright(convert(image, name), _orientation(image))
-    except ImageError:
-        raise
-    except UnidentifiedImageError as error:
-        raise ImageError(
-            f"{name} is not a picture that samkit reads, or its head is damaged; "
-            f"save it as one of {', '.join(FORMATS)}."
-        ) from error
-    except Exception as error:
-        # Decoders of hostile files raise almost anything: OSError, SyntaxError, struct.error,
-        # ZeroDivisionError, MemoryError …
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise ImageError(
-            f"Cannot read {name}: {' '.join(reason.split())}; check that it is a whole picture."
-        ) from error
+    with opened(source, max_pixels) as image:
+        if enough is not None:
+            share, (width, height) = enough / max(image.size), image.size
+            image.draft(None, (max(1, int(width * share)), max(1, int(height * share))))
+        image.load()
+        return _upright(convert(image, _name_of(source)), _orientation(image))
 
 
 def _name_of(source: Source) -> str:

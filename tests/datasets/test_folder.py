@@ -57,6 +57,14 @@ def test_ignored_values_are_no_masks(folders, labels):
     assert values(pair) == [7]
 
 
+def test_pillows_own_limit_of_pixels_does_not_count(folders, labels, monkeypatch):
+    images, folder = folders
+    Image.fromarray(labels).save(folder / "photo.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    (pair,) = MaskFolderReader(images, folder)
+    assert values(pair) == [7, 300]
+
+
 def test_what_does_not_fit_together_is_named(folders, labels):
     images, folder = folders
     Image.fromarray(labels).save(folder / "stranger.png")

@@ -1,3 +1,5 @@
+import tarfile
+
 import pytest
 
 from samkit.datasets.formats import FORMATS, copy_of, file_of, is_done, open_writer
@@ -15,6 +17,28 @@ def test_an_image_is_done_once_it_was_written_in_that_format(tmp_path, photo, re
     assert is_done(format, tmp_path / "out", "a/photo")
     for other in set(FORMATS) - {format}:
         assert not is_done(other, tmp_path / "out", "a/photo")
+
+
+NAMES = ("a.b", "a_b", "a%2Eb", "a%b", "v1.5/x", "v1_5/x")
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_names_that_look_alike_stay_apart(tmp_path, photo, records, format):
+    with open_writer(format, tmp_path, copy_images=True) as writer:
+        for name in NAMES:
+            assert not is_done(format, tmp_path, name)
+            writer.write(photo, records, name=name)
+            assert is_done(format, tmp_path, name)
+            assert (tmp_path / file_of(format, name)).exists()
+    if format not in ("png", "labelmap"):
+        assert sorted(pair.name for pair in open_dataset(tmp_path)) == sorted(NAMES)
+
+
+def test_a_key_of_a_webdataset_has_no_dot_outside_its_suffix(tmp_path, photo, records):
+    with open_writer("webdataset", tmp_path) as writer:
+        writer.write(photo, records, name="v1.5/a.b")
+    with tarfile.open(tmp_path / "shards/shard-00000.tar") as tar:
+        assert tar.getnames() == ["v1%2E5/a%2Eb.jpg", "v1%2E5/a%2Eb.json"]
 
 
 def test_photographs_are_copied_only_when_asked(tmp_path, photo, records):

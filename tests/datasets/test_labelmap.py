@@ -40,6 +40,12 @@ def test_values_beyond_eight_bits_survive(tmp_path, photo):
     assert read_label_map(path).reshape(-1)[:300].tolist() == (rows + 1).tolist()
 
 
+def test_pillows_own_limit_of_pixels_does_not_count(tmp_path, photo, records, monkeypatch):
+    path = LabelMapWriter(tmp_path).write(photo, records)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert read_label_map(path).shape == (48, 64)
+
+
 def test_another_kind_of_picture_is_refused(tmp_path, photo):
     Image.new("L", (4, 4)).save(tmp_path / "gray.png")
     (tmp_path / "torn.png").write_bytes((tmp_path / "gray.png").read_bytes()[:40])

@@ -12,6 +12,7 @@ from samkit.datasets import parquet_reader
 from samkit.datasets.opening import open_dataset
 from samkit.datasets.parquet_reader import ParquetReader
 from samkit.datasets.parquet_writer import ParquetWriter
+from samkit.datasets.store import StoreWriter
 from samkit.errors import FormatError, UsageError
 from samkit.masks import rle
 
@@ -128,6 +129,72 @@ def test_a_group_of_rows_too_large_to_unpack_is_refused_before(save, photo, mask
     monkeypatch.setattr(parquet_reader, "_LARGEST_GROUP", 1000)
     reader = open_dataset(folder)
     assert list(reader) == [] and "smaller ones" in reader.broken[0][1]
+
+
+@pytest.mark.parametrize("as_dictionary", [True, False])
+@pytest.mark.parametrize("length", [900, 4000])
+def test_a_name_that_stands_once_for_many_rows_does_not_fill_the_memory(
+    tmp_path, monkeypatch, as_dictionary, length
+):
+    """A dictionary holds a long text once; unpacked it is that long in every row."""
+    monkeypatch.setattr(parquet_reader, "_MOST_NAMES", 1_000_000)
+    rows, name = 300_000, "a/" * (length // 2) + "b"
+    repeated = pyarrow.DictionaryArray.from_arrays(np.zeros(rows, np.int32), [name])
+    picture = pyarrow.StructArray.from_arrays([pyarrow.nulls(rows, "string")], ["path"])
+    table = pyarrow.table({"image": picture, "name": repeated, "objects": pyarrow.nulls(rows)})
+    file = tmp_path / "x.parquet"
+    parquet.write_table(table, file, row_group_size=rows, store_schema=as_dictionary)
+    assert file.stat().st_size < 200_000
+    before = pyarrow.default_memory_pool().max_memory()
+    reader = open_dataset(tmp_path)
+    assert len(reader) < 2000
+    assert reader.broken == [
+        (str(file), f"{file} has names of too many characters and is not read.")
+    ]
+    assert pyarrow.default_memory_pool().max_memory() < before + 100_000_000
+
+
+def test_lists_that_stay_dictionaries_are_refused(tmp_path, photo):
+    row = {"image": image(photo), "segmentation": [], "category": ["a"]}
+    table = pyarrow.Table.from_pylist([row])
+    kind = pyarrow.list_(pyarrow.dictionary("int32", "string"))
+    table = table.set_column(2, "category", pyarrow.array([["a"]], kind))
+    parquet.write_table(table, tmp_path / "x.parquet")
+    reader = open_dataset(tmp_path)
+    assert list(reader) == [] and "dictionaries" in reader.broken[0][1]
+
+
+def test_rows_larger_than_the_file_says_are_refused_while_they_are_read(
+    tmp_path, photo, masks, monkeypatch
+):
+    rows = [
+        {"image": image(photo), "segmentation": rle.encode(masks), "name": f"{n}"} for n in "ab"
+    ]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "x.parquet")
+    monkeypatch.setattr(parquet_reader, "_LARGEST_GROUP", 1000)
+    monkeypatch.setattr(parquet_reader, "_said_bytes", lambda *_: 100)
+    reader = open_dataset(tmp_path)
+    assert list(reader) == [] and [name for name, _ in reader.broken] == ["a", "b"]
+    assert "smaller ones" in reader.broken[0][1]
+
+
+def test_a_name_of_thousands_of_characters_is_none(save, photo, masks):
+    row = {"image": image(photo), "segmentation": rle.encode(masks)}
+    reader = open_dataset(
+        save({**row, "name": "a/" * 499 + "b"}, {**row, "name": "a/" * 500 + "b"})
+    )
+    assert reader.names == ["a/" * 499 + "b"] and len(reader.broken) == 1
+
+
+@pytest.mark.parametrize("path", [None, "photo", "photo.bin"])
+def test_an_image_without_a_suffix_gets_that_of_its_bytes(save, tmp_path, photo, masks, path):
+    reader = open_dataset(save({"image": image(photo, path), "segmentation": rle.encode(masks)}))
+    (pair,) = reader
+    assert pair.source.suffix == ".jpg"
+    with StoreWriter(tmp_path / "store") as writer:
+        writer.write(pair.source, pair.records, name=pair.name)
+    (again,) = open_dataset(tmp_path / "store")
+    assert again.source.read(1 << 20) == photo.read_bytes()
 
 
 def test_other_tables_are_refused(save):

@@ -1,5 +1,6 @@
 """Every format that is written, read back: exact where claimed, else the loss is counted."""
 
+import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -17,8 +18,10 @@ from samkit.datasets.formats import FORMATS, is_done, open_writer
 from samkit.datasets.losses import loss_sentence
 from samkit.datasets.opening import open_dataset
 from samkit.datasets.records import from_mask
+from samkit.errors import FormatError, SamkitError
 
 LOSSLESS = ("sa1b", "coco", "coco-polygons", "labelme", "parquet", "webdataset")
+JOINING = ("parquet", "webdataset")
 LAYERED = ("panoptic", "voc")
 FEW = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 label = st.text(
@@ -179,6 +182,68 @@ def test_pictures_of_masks_keep_every_pixel_the_scores_and_the_first_point(scene
     points = sum(max(0, len(r["point_coords"]) - 1) for r in records)
     assert writer.losses[losses.LABELS] == labels
     assert writer.losses[losses.FURTHER_POINTS] == points
+
+
+@pytest.mark.parametrize("format", LOSSLESS)
+def test_a_second_run_keeps_all_records_crowds_too(format, tmp_path, photo, records):
+    records[1] = {**records[1], "samkit": {"labels": ["herd"], "crowd": True}}
+    for name in ("a", "b"):
+        with open_writer(format, tmp_path, copy_images=True) as writer:
+            writer.write(photo, records, name=name)
+    with open_writer(format, tmp_path, copy_images=True):
+        pass  # everything was done before
+    pairs = list(open_dataset(tmp_path, keep_crowds=True))
+    assert [pair.name for pair in pairs] == ["a", "b"]
+    for pair in pairs:
+        assert list(map(without_id, pair.records)) == list(map(without_id, records))
+
+
+@pytest.mark.parametrize("format", JOINING)
+def test_what_was_joined_and_is_damaged_is_not_joined_anew_without_its_loss(
+    format, tmp_path, photo, records
+):
+    with open_writer(format, tmp_path) as writer:
+        writer.write(photo, records, name="a")
+    (file,) = [p for p in tmp_path.rglob("*.*") if p.suffix in (".parquet", ".tar")]
+    damaged = file.read_bytes()[:1000]
+    file.write_bytes(damaged)
+    writer = open_writer(format, tmp_path)
+    writer.write(photo, records, name="b")
+    with pytest.raises(FormatError, match="damaged"):
+        writer.close()
+    assert file.read_bytes() == damaged
+
+
+def test_one_mask_that_was_damaged_after_it_was_joined_is_not_dropped(tmp_path, photo, records):
+    with open_writer("webdataset", tmp_path) as writer:
+        writer.write(photo, records, name="a")
+    (file,) = tmp_path.rglob("*.tar")
+    file.write_bytes(file.read_bytes().replace(b'"area"', b'"arex"', 1))
+    with pytest.raises(FormatError, match="damaged"), open_writer("webdataset", tmp_path):
+        pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no limit for the size of files")
+@pytest.mark.parametrize("format", JOINING)
+def test_a_full_disk_is_one_sentence_and_what_was_joined_stays(format, tmp_path, masks):
+    import resource
+
+    noise = np.random.default_rng(0).integers(0, 256, (3, 48, 64, 3), np.uint8)
+    with open_writer(format, tmp_path / "out") as writer:
+        writer.write(noise[0], [], name="a")
+    for number, pixels in enumerate(noise[1:]):
+        writer.write(pixels, [], name=f"b{number}")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))  # two images
+    try:
+        with pytest.raises(SamkitError, match="full; free some space"):
+            writer.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.rglob("*.tmp"))
+    assert open_dataset(tmp_path / "out").names == ["a"]
+    writer.close()
+    assert open_dataset(tmp_path / "out").names == ["a", "b0", "b1"]
 
 
 @pytest.mark.parametrize("format", [f for f in FORMATS if f not in ("png", "labelmap")])

@@ -81,6 +81,12 @@ def test_images_without_labels_have_no_masks_and_labels_without_image_are_named(
     assert {name for name, _ in reader.broken} == {"alone", "damaged"}
 
 
+def test_pillows_own_limit_of_pixels_does_not_count(dataset, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    (pair,) = open_dataset(dataset(HALF))
+    assert pair.info.size == (48, 64)
+
+
 def test_fractions_are_of_the_image_as_it_is_shown(dataset):
     folder = dataset(HALF)
     exif = Image.Exif()

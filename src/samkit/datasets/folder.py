@@ -12,13 +12,12 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from samkit.datasets.document import ImageInfo, image_id_of
 from samkit.datasets.pairs import Blob, Pair, PairReader
 from samkit.datasets.records import from_mask
-from samkit.errors import FormatError, UsageError
-from samkit.images import MAX_PIXELS, SUFFIXES
+from samkit.errors import FormatError, ImageError, UsageError
+from samkit.images import SUFFIXES, opened
 
 LOSSLESS = (".png", ".tif", ".tiff", ".bmp", ".gif")
 _PILLOW_FORMATS = ("PNG", "TIFF", "BMP", "GIF")
@@ -105,14 +104,12 @@ def read_values(
     another one or too many pixels, and for what cannot be read.
     """
     try:
-        with Image.open(path, formats=_PILLOW_FORMATS) as image:
+        with opened(path, formats=_PILLOW_FORMATS) as image:
             if size is not None and (image.height, image.width) != size:
                 raise FormatError(
                     f"{path} has {image.width} x {image.height} pixels, but its image has "
                     f"{size[1]} x {size[0]}."
                 )
-            if image.width * image.height > MAX_PIXELS:
-                raise FormatError(f"{path} has more than {MAX_PIXELS} pixels and is not read.")
             gray = image.mode in {"1", "L", "P", "I"} or image.mode.startswith("I;16")
             if not gray and image.mode not in {"RGB", "RGBA"}:
                 raise FormatError(
@@ -120,10 +117,8 @@ def read_values(
                 )
             as_colour = image.mode == "P" and kind == "colour"
             values = np.asarray(image.convert("RGB") if as_colour else image).astype(np.int64)
-    except FormatError:
-        raise
-    except Exception as error:  # decoders of damaged files raise almost anything
-        raise FormatError(f"{path} cannot be read as a picture; copy it again.") from error
+    except ImageError as error:
+        raise FormatError(str(error)) from error
     if values.ndim == 3 and kind == "index":
         if (values[..., :1] != values[..., :3]).any():
             raise FormatError(f"{path} has colours where an index was expected; read it as colour.")

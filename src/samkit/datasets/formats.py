@@ -39,6 +39,8 @@ class Format:
     """What says so, relative to the folder; {} is the name of the image."""
     copies: str | None = None
     """Where copies of images lie, but for their suffix; None where they are not copied as files."""
+    key: Callable[[str], str] = str
+    """What stands for {}, made of the name of the image."""
 
 
 def _is_sa1b_done(folder: str | Path, name: str) -> bool:
@@ -94,6 +96,7 @@ _FORMATS = {
         lambda folder, copy: WebdatasetWriter(folder),
         is_webdataset_done,
         f"{webdataset.PARTS}/{{}}.json",
+        key=webdataset.key_of,
     ),
     "png": Format(lambda folder, copy: PngWriter(folder), is_png_done, "{}"),
     "labelmap": Format(
@@ -123,7 +126,8 @@ def is_done(format: str, folder: str | Path, name: str) -> bool:
 
 def file_of(format: str, name: str) -> str:
     """What an image's output is, relative to the folder: a file, or a folder."""
-    return _format(format).file.format(name)
+    written = _format(format)
+    return written.file.format(written.key(name))
 
 
 def copy_of(format: str, name: str, suffix: str) -> str | None:

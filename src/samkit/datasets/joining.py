@@ -16,6 +16,7 @@ from samkit.datasets.store import StoreReader, StoreWriter, is_store_json
 from samkit.datasets.whole_folder import restore, whole_folder
 from samkit.datasets.writing import PairWriter
 from samkit.errors import FormatError
+from samkit.files import writing
 from samkit.images import SUFFIXES
 
 
@@ -36,8 +37,12 @@ class JoiningWriter(PairWriter):
         return self._parts.put(payload)
 
     def close(self) -> None:
-        """Join all parts. Raises FormatError for a part that is broken."""
-        with whole_folder(self._joined, mark=self._mark) as fresh:
+        """Join all parts.
+
+        Raises FormatError where a part, or what was joined before, is broken; nothing is changed
+        then. Raises SamkitError where the disk is full.
+        """
+        with writing(self._joined), whole_folder(self._joined, mark=self._mark) as fresh:
             before = self.open_joined(self._joined) if self._joined.exists() else None
             self.join(fresh, self._pairs(before))
         for image in self._parts.folder.rglob("*"):
@@ -46,7 +51,7 @@ class JoiningWriter(PairWriter):
 
     @abstractmethod
     def open_joined(self, folder: Path) -> PairReader:
-        """A reader of what `join` has written."""
+        """A reader of all that `join` has written, crowd regions too."""
 
     @abstractmethod
     def join(self, folder: Path, payloads: Iterable[Payload]) -> None:
@@ -56,8 +61,18 @@ class JoiningWriter(PairWriter):
         """All pairs: where a part has its image still, it is newer than what was joined."""
         parts = StoreReader(self._parts.folder) if self._parts.folder.is_dir() else None
         names = {*(parts.names if parts else ()), *(before.names if before else ())}
+        self._refuse_damage(before)
         for name in sorted(names):
             yield _payload(self._pair(name, parts, before))
+        self._refuse_damage(before)
+
+    def _refuse_damage(self, before: PairReader | None) -> None:
+        """FormatError where something of what was joined would be missing when it is anew."""
+        if before is not None and before.broken:
+            raise FormatError(
+                f"{self._joined} is damaged; restore it from a copy, or write all of it anew "
+                f"elsewhere. ({before.broken[0][1]})"
+            )
 
     def _pair(self, name: str, parts: StoreReader | None, before: PairReader | None) -> Pair:
         part = self._parts.folder / f"{name}.json"

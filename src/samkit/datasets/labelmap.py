@@ -16,9 +16,9 @@ from samkit.datasets.losses import Holds, count_fields, count_hidden
 from samkit.datasets.payload import Payload
 from samkit.datasets.records import Record
 from samkit.datasets.writing import PairWriter
-from samkit.errors import FormatError, UsageError
+from samkit.errors import FormatError, ImageError, UsageError
 from samkit.files import atomic_write
-from samkit.images import MAX_PIXELS
+from samkit.images import opened
 
 SUFFIX = "_labels.png"
 MOST_MASKS = 2**16 - 1
@@ -53,14 +53,12 @@ def label_map(records: Sequence[Record], size: tuple[int, int]) -> NDArray[np.ui
 def read_label_map(path: str | Path) -> NDArray[np.uint16]:
     """Read a label map back: (H, W) uint16. Raises FormatError for any other kind of picture."""
     try:
-        with Image.open(path, formats=["PNG"]) as image:
-            if image.width * image.height > MAX_PIXELS or not image.mode.startswith("I;16"):
+        with opened(path, formats=["PNG"]) as image:
+            if not image.mode.startswith("I;16"):
                 raise FormatError(f"{path} is not a label map: it must be a gray PNG of 16 bits.")
             return np.asarray(image).astype(np.uint16)
-    except FormatError:
-        raise
-    except Exception as error:  # decoders of damaged files raise almost anything
-        raise FormatError(f"{path} is not a PNG that can be read; write it again.") from error
+    except ImageError as error:
+        raise FormatError(str(error)) from error
 
 
 def is_labelmap_done(folder: str | Path, name: str) -> bool:

@@ -17,7 +17,7 @@ from samkit.datasets.parquet_reader import ParquetReader
 from samkit.datasets.shards import MANIFEST
 from samkit.datasets.store import StoreReader
 from samkit.datasets.voc_reader import VocReader
-from samkit.datasets.webdataset import SHARDS
+from samkit.datasets.webdataset import SHARDS, WebdatasetReader
 from samkit.datasets.yolo_reader import YoloReader
 from samkit.errors import FormatError, UsageError
 
@@ -69,8 +69,9 @@ def open_dataset(
 
 
 def _open_store(path: Path, images: str | Path | None) -> PairReader:
-    shards = path / SHARDS
-    return StoreReader(shards if (shards / MANIFEST).is_file() else path, images=images)
+    if (path / SHARDS / MANIFEST).is_file():
+        return WebdatasetReader(path, images=images)
+    return StoreReader(path, images=images)
 
 
 def _json_of(path: Path, kind: str) -> Path:

@@ -67,9 +67,16 @@ class Blob:
 
     def pixels(self) -> NDArray[np.uint8]:
         """Decode it as an image: (H, W, 3) uint8 RGB, upright. Raises ImageError, FormatError."""
+        return images.read(self._named())
+
+    def head(self) -> images.Head:
+        """What its head says of it as an image. Raises ImageError, FormatError."""
+        return images.head(self._named())
+
+    def _named(self) -> "_NamedBytes":
         file = _NamedBytes(self.read(MAX_IMAGE_BYTES))
         file.name = str(self)
-        return images.read(file)
+        return file
 
 
 @dataclass(frozen=True)
@@ -119,12 +126,23 @@ class Pair:
         if not isinstance(self.source, Blob):
             return self.source
         pixels = self.source.pixels()
-        if pixels.shape[:2] != self.info.size:
-            raise FormatError(
-                f"{self.source} has {pixels.shape[1]} x {pixels.shape[0]} pixels, but its records "
-                f"say {self.info.width} x {self.info.height}; one of them was replaced."
-            )
+        self._refuse_other_size(*pixels.shape[:2])
         return pixels
+
+    def check_size(self) -> None:
+        """Compare the size of the image, by its head, with that of the records.
+
+        Raises FormatError where they differ, ImageError where it is no image.
+        """
+        if isinstance(self.source, Blob):
+            self._refuse_other_size(*self.source.head().size)
+
+    def _refuse_other_size(self, height: int, width: int) -> None:
+        if (height, width) != self.info.size:
+            raise FormatError(
+                f"{self.source} has {width} x {height} pixels, but its records say "
+                f"{self.info.width} x {self.info.height}; one of them was replaced."
+            )
 
     def mask(self, index: int) -> NDArray[np.bool_]:
         """Decode one record's mask: (H, W) bool."""

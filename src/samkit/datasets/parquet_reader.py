@@ -1,6 +1,7 @@
 """Parquet in the layout of Hugging Face's datasets, read as pairs."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -13,14 +14,17 @@ from samkit.datasets.pairs import Blob, MemoryBlob, Pair, PairReader
 from samkit.datasets.parquet_files import arrow
 from samkit.datasets.polygons import polygons_to_mask
 from samkit.datasets.records import OWN_KEY, Record
-from samkit.datasets.yolo_reader import upright_size
 from samkit.errors import FormatError, SamkitError, UsageError
+from samkit.images import SUFFIXES
 from samkit.masks import rle
 from samkit.masks.runs import Bools
 
 _COLUMNS = ("image", "name", "image_id", "width", "height", "objects")
 _FLAT = ("segmentation", "category", "id", "iscrowd")
 _LARGEST_GROUP = 1 << 32  # bytes
+_LARGEST_BATCH = 1 << 26
+_MOST_NAMES = 1 << 28  # characters of all together
+_LONGEST_NAME = 1000
 _MOST_ROWS = 50_000_000
 
 
@@ -63,6 +67,7 @@ class ParquetReader(PairReader):
         if not self._files:
             raise UsageError(f"There is no Parquet file at {path}; check the name.")
         self._rows: dict[str, _Row] = {}
+        self._name_length = 0
         self._group: tuple[tuple[Path, int], Any] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -88,10 +93,10 @@ class ParquetReader(PairReader):
                     raise FormatError(f"{file} has no columns `image` and `objects`.")
                 wanted = ["name"] if "name" in columns else ["image.path"]
                 for group in range(opened.num_row_groups):
-                    _refuse_large(file, opened.metadata.row_group(group), wanted)
-                    rows = opened.read_row_group(group, columns=wanted).to_pylist()
-                    for row in range(opened.metadata.row_group(group).num_rows):
-                        self._add(_Row(file, group, row), rows[row] if rows else {})
+                    batches = _batches(file, opened, group, wanted)
+                    rows = (row for batch in batches for row in batch.to_pylist())
+                    for number, row in enumerate(rows):
+                        self._add(_Row(file, group, number), row)
         except SamkitError:
             raise
         except Exception as error:  # what Arrow says of damaged files is of many kinds
@@ -102,6 +107,9 @@ class ParquetReader(PairReader):
         image = row.get("image")
         path = image.get("path") if isinstance(image, Mapping) else None
         name = row.get("name") or (PurePosixPath(path).with_suffix("").name if path else fallback)
+        self._name_length += len(name) if isinstance(name, str) else 0
+        if self._name_length > _MOST_NAMES or (isinstance(name, str) and len(name) > _LONGEST_NAME):
+            raise FormatError(f"{place.file} has names of too many characters and is not read.")
         try:
             check_name(name if isinstance(name, str) else "")
         except SamkitError as error:
@@ -137,11 +145,11 @@ class ParquetReader(PairReader):
         """The rows of a group; the latest one is kept, for they are asked for in order."""
         key = (place.file, place.group)
         if self._group is None or self._group[0] != key:
-            _, parquet = arrow()
+            pyarrow, parquet = arrow()
             with parquet.ParquetFile(place.file) as opened:
                 known = [c for c in opened.schema_arrow.names if c in (*_COLUMNS, *_FLAT)]
-                _refuse_large(place.file, opened.metadata.row_group(place.group), known)
-                self._group = (key, opened.read_row_group(place.group, columns=known))
+                batches = list(_batches(place.file, opened, place.group, known))
+                self._group = (key, pyarrow.Table.from_batches(batches))
         return self._group[1]
 
     def _source(self, file: Path, name: str, image: Any) -> Blob:
@@ -150,7 +158,10 @@ class ParquetReader(PairReader):
         if isinstance(image, Mapping):
             data, path = image.get("bytes"), image.get("path")
         if isinstance(data, bytes):
-            return MemoryBlob(file, member=str(path or name), data=data)
+            blob = MemoryBlob(file, member=str(path or name), data=data)
+            if blob.suffix not in SUFFIXES:
+                blob = replace(blob, member=f"{blob.member}{blob.head().suffix}")
+            return blob
         if isinstance(path, str):
             return Blob((self._images or file.parent) / check_name(path))
         raise FormatError(f"{file}: {name} has no image.")
@@ -159,7 +170,7 @@ class ParquetReader(PairReader):
 def _info(name: str, row: Mapping[str, Any], source: Blob) -> ImageInfo:
     height, width = row.get("height"), row.get("width")
     if height is None or width is None:
-        height, width = upright_size(source)
+        height, width = source.head().size
     number = row.get("image_id")
     return check_image(
         {
@@ -205,16 +216,35 @@ def _mask(segmentation: Any, size: tuple[int, int]) -> Bools:
     return np.asarray(mask)
 
 
-def _refuse_large(file: Path, group: Any, columns: Sequence[str]) -> None:
-    """FormatError where some columns of a group of rows would need too much memory unpacked."""
+def _batches(file: Path, opened: Any, group: int, columns: Sequence[str]) -> Iterator[Any]:
+    """Some columns of a group of rows, few rows at a time.
+
+    Raises FormatError where they need too much memory: what the file says of that need not be true,
+    for a value that stands in it once may be that of a million rows.
+    """
+    said = _said_bytes(opened.metadata.row_group(group), columns)
+    too_large = FormatError(
+        f"{file} has a group of rows of over {_LARGEST_GROUP >> 30} GiB; write it again with "
+        "smaller ones."
+    )
+    if said > _LARGEST_GROUP:
+        raise too_large
+    rows, found = min(1024, 1 + _LARGEST_BATCH // max(1, said)), 0
+    for batch in opened.iter_batches(batch_size=rows, row_groups=[group], columns=columns):
+        found += batch.nbytes
+        if found > _LARGEST_GROUP:
+            raise too_large
+        if any("dictionary<" in str(kind) for kind in batch.schema.types if kind.num_fields):
+            raise FormatError(f"{file} has lists of dictionaries, which may be of any size.")
+        yield batch
+
+
+def _said_bytes(group: Any, columns: Sequence[str]) -> int:
+    """How large a file says that some columns of a group of rows are, unpacked."""
     parts = [group.column(number) for number in range(group.num_columns)]
     wanted = tuple(f"{column}." for column in columns)
     sizes = [p.total_uncompressed_size for p in parts if f"{p.path_in_schema}.".startswith(wanted)]
-    if sum(sizes) > _LARGEST_GROUP:
-        raise FormatError(
-            f"{file} has a group of rows of over {_LARGEST_GROUP >> 30} GiB; write it again with "
-            "smaller ones."
-        )
+    return sum(sizes)
 
 
 def _is_hidden(file: Path, folder: Path) -> bool:

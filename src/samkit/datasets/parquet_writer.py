@@ -1,5 +1,6 @@
 """Parquet in the layout of Hugging Face's datasets, written so that nothing is lost on the way."""
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable
@@ -36,7 +37,7 @@ class ParquetWriter(JoiningWriter):
 
     def open_joined(self, folder: Path) -> PairReader:
         """A reader of the files."""
-        return ParquetReader(folder)
+        return ParquetReader(folder, keep_crowds=True)
 
     def join(self, folder: Path, payloads: Iterable[Payload]) -> None:
         """Write the files."""
@@ -45,8 +46,9 @@ class ParquetWriter(JoiningWriter):
         try:
             for payload in payloads:
                 files.add(_row(payload))
-        finally:
             files.end_file()
+        finally:
+            files.abandon()
         files.name_all()
         (folder / _MARK).touch()
 
@@ -82,6 +84,12 @@ class _Files:
         if self._open is not None:
             self._open.close()
         self._open, self._written = None, 0
+
+    def abandon(self) -> None:
+        """Leave no file open, whatever happened; one that is not ended stays without an end."""
+        if self._open is not None:
+            with contextlib.suppress(Exception):  # what happened is being raised already
+                self._open.close()
 
     def name_all(self) -> None:
         """Give the files their names, in which their number stands."""

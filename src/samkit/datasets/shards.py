@@ -17,7 +17,7 @@ from samkit.datasets.document import document_bytes, parse_json
 from samkit.datasets.payload import Payload
 from samkit.datasets.writing import PairWriter
 from samkit.errors import FormatError, SamkitError, UsageError
-from samkit.files import atomic_write, sha256_of, write_json
+from samkit.files import atomic_write, sha256_of, write_json, writing
 
 MANIFEST = "manifest.json"
 _FORMAT = "samkit shards"
@@ -85,8 +85,8 @@ class ShardWriter(PairWriter):
 
     def _finish_shard(self) -> None:
         assert self._open is not None
-        shard, self._open = self._open, None
-        self._shards.append(shard.finish())
+        self._shards.append(self._open.finish())
+        self._open = None
         self._write_manifest()
 
     def _write_manifest(self) -> None:
@@ -150,7 +150,8 @@ class _OpenShard:
     def add(self, name: str, data: bytes) -> None:
         member = tarfile.TarInfo(name)  # owner, time and mode stay the same everywhere
         member.size = len(data)
-        self._tar.addfile(member, BytesIO(data))
+        with writing(self.path):
+            self._tar.addfile(member, BytesIO(data))
         self.bytes += len(data)
 
     def count(self, name: str, records: int) -> None:
@@ -159,7 +160,8 @@ class _OpenShard:
 
     def finish(self) -> dict[str, Any]:
         """Close it, let it appear, and return its entry in the manifest."""
-        self._tar.close()
+        with writing(self.path):
+            self._tar.close()
         self._stack.close()
         return {
             "file": self.path.name,

@@ -1,24 +1,20 @@
 """YOLO segmentation (ultralytics) read as pairs: images/NAME.jpg and labels/NAME.txt."""
 
 from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
-
-from PIL import Image
 
 from samkit.datasets.document import ImageInfo, check_image, image_id_of
 from samkit.datasets.folder import pictures_in
-from samkit.datasets.pairs import MAX_IMAGE_BYTES, Blob, Pair, PairReader
+from samkit.datasets.pairs import Blob, Pair, PairReader
 from samkit.datasets.polygons import polygons_to_mask
 from samkit.datasets.records import Record, from_mask
 from samkit.datasets.yolo_names import CLASSES, find_names
 from samkit.datasets.yolo_writer import IMAGES, LABELS, corners_of
-from samkit.errors import FormatError, SamkitError, UsageError
-from samkit.images import FORMATS, SUFFIXES
+from samkit.errors import FormatError, UsageError
+from samkit.images import SUFFIXES
 
 _RECORD_BITS = 12
 _MOST_BYTES = 1 << 27
-_ORIENTATION, _TURNED = 0x0112, {5, 6, 7, 8}
 
 
 class YoloReader(PairReader):
@@ -57,7 +53,7 @@ class YoloReader(PairReader):
 
     def _load(self, name: str) -> Pair:
         source = Blob(self._images[name])
-        height, width = upright_size(source)
+        height, width = source.head().size
         number = image_id_of(name)
         info = check_image(
             {"image_id": number, "width": width, "height": height, "file_name": source.file_name}
@@ -93,15 +89,3 @@ class YoloReader(PairReader):
             raise FormatError("The mask has no pixel inside the image.")
         label = self._names_of.get(number, str(number))
         return from_mask(mask, record_id, samkit={"labels": [label]})
-
-
-def upright_size(source: Blob) -> tuple[int, int]:
-    """(H, W) of an image as it is shown, from its head alone. Raises FormatError."""
-    try:
-        with Image.open(BytesIO(source.read(MAX_IMAGE_BYTES)), formats=FORMATS) as image:
-            turned = image.getexif().get(_ORIENTATION) in _TURNED
-            return (image.width, image.height) if turned else (image.height, image.width)
-    except SamkitError:
-        raise
-    except Exception as error:  # decoders of damaged files raise almost anything
-        raise FormatError(f"{source} cannot be read as a picture; copy it again.") from error
