@@ -1,13 +1,17 @@
 """`samkit convert`: from any format into any other, again, and over what is broken."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from samkit.cli.convert_marks import Marks
 from samkit.datasets.formats import FORMATS
 from samkit.datasets.opening import open_dataset
 from samkit.datasets.records import from_mask
@@ -92,6 +96,87 @@ def test_masks_alone_where_images_shall_stay(store, samkit):
     assert done.code == 0
     assert {p.name for p in Path("out").rglob("*.*") if p.is_file()} >= {"a.json", "b.json"}
     assert not list(Path("out").rglob("*.png"))
+
+
+@pytest.mark.parametrize("format", ["parquet", "webdataset"])
+def test_images_cannot_be_left_out_where_the_files_hold_them(format, store, samkit):
+    done = samkit("convert", store, "-o", "out", "--format", format, "--no-images")
+    assert done.code == 2 and f"--no-images does not go with --format {format}" in done.err
+    assert not Path("out").exists()
+
+
+def test_an_image_whose_upright_size_is_not_its_records_is_named(here, photograph, samkit):
+    """As of a JPEG that a viewer turns, with the sizes of the pixels as they are stored."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (60, 40)).save(here / "turned.jpg", exif=exif)
+    photograph(here / "b.jpg")
+    square = [[5, 5, 30, 5, 30, 20, 5, 20]]
+    value = {
+        "images": [
+            {"id": k, "file_name": name, "width": 60, "height": 40}
+            for k, name in enumerate(("turned.jpg", "b.jpg"))
+        ],
+        "annotations": [{"id": k, "image_id": k, "segmentation": square} for k in (0, 1)],
+    }
+    (here / "coco.json").write_text(json.dumps(value))
+    done = samkit("convert", "coco.json", "-o", "out", "--format", "sa1b")
+    assert done.code == 1 and "1 mask of 1 image (sa1b); 1 thing broken" in done.out
+    assert "turned.jpg has 40 x 60 pixels, but its records say 60 x 40" in done.err
+    assert not Path("out/turned.json").exists() and Path("out/b.json").exists()
+
+
+def test_records_that_changed_are_converted_anew_and_the_others_not(store, samkit):
+    words = ["convert", store, "-o", "out", "--format", "coco"]
+    samkit(words)
+    value = json.loads((store / "a.json").read_text())
+    value["annotations"][0]["predicted_iou"] = 0.75
+    (store / "a.json").write_text(json.dumps(value))
+    done = samkit(words)
+    assert done.code == 0 and "2 masks of 1 image (coco); 1 image done before" in done.out
+    assert open_dataset("out")["a"].records[0]["predicted_iou"] == 0.75
+    assert "2 images done before" in samkit(words).out
+
+
+@pytest.mark.parametrize("format", ["yolo", "parquet"])
+def test_an_image_that_was_replaced_is_converted_anew(format, store, samkit, photograph):
+    words = ["convert", store, "-o", "out", "--format", format]
+    samkit(words)
+    before = open_dataset("out")["a"].image()
+    photograph(store / "a.png", 5)
+    assert f"2 masks of 1 image ({format}); 1 image done before" in samkit(words).out
+    after = open_dataset("out")["a"].image()
+    assert not np.array_equal(before, after)
+    assert np.array_equal(after, open_dataset("store")["a"].image())
+
+
+def test_other_images_and_another_reading_do_not_go_into_the_same_folder(store, samkit, photograph):
+    samkit("convert", store, "-o", "coco", "--format", "coco")
+    for name in ("a.png", "sub/b.png"):
+        photograph(Path("other") / name, 9)
+    words = ["convert", "coco/instances.json", "-o", "out", "--format", "labelme"]
+    assert samkit(words).code == 0
+    for more in (["--images", "other"], ["--from", "coco"]):
+        done = samkit(words, more)
+        assert done.code == 2 and "something else or otherwise" in done.err
+    assert "2 images done before" in samkit(words).out
+
+
+def test_an_output_that_was_not_finished_is_not_taken_for_that_of_before(
+    store, samkit, monkeypatch
+):
+    """Its source changed, the next run was killed in the middle, and the source changed back."""
+    words = ["convert", store, "-o", "out", "--format", "labelme"]
+    samkit(words)
+    first, when = (store / "a.json").read_bytes(), os.stat(store / "a.png")
+    (store / "a.json").write_bytes(first.replace(b"thing 0", b"other 0"))
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(Marks, "set", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        samkit(words)
+    (store / "a.json").write_bytes(first)
+    os.utime(store / "a.png", ns=(when.st_atime_ns, when.st_mtime_ns))
+    assert "1 image (labelme); 1 image done before" in samkit(words).out
+    assert open_dataset("out")["a"].records[0]["samkit"]["labels"][0] == "thing 0"
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,7 @@
-import tarfile
-
 import pytest
 
-from samkit.datasets.formats import FORMATS, copy_of, file_of, is_done, open_writer
+from samkit import images
+from samkit.datasets.formats import FORMATS, copy_of, files_of, is_done, open_writer
 from samkit.datasets.opening import open_dataset
 from samkit.errors import UsageError
 
@@ -29,16 +28,9 @@ def test_names_that_look_alike_stay_apart(tmp_path, photo, records, format):
             assert not is_done(format, tmp_path, name)
             writer.write(photo, records, name=name)
             assert is_done(format, tmp_path, name)
-            assert (tmp_path / file_of(format, name)).exists()
+            assert all((tmp_path / file).exists() for file in files_of(format, name))
     if format not in ("png", "labelmap"):
         assert sorted(pair.name for pair in open_dataset(tmp_path)) == sorted(NAMES)
-
-
-def test_a_key_of_a_webdataset_has_no_dot_outside_its_suffix(tmp_path, photo, records):
-    with open_writer("webdataset", tmp_path) as writer:
-        writer.write(photo, records, name="v1.5/a.b")
-    with tarfile.open(tmp_path / "shards/shard-00000.tar") as tar:
-        assert tar.getnames() == ["v1%2E5/a%2Eb.jpg", "v1%2E5/a%2Eb.json"]
 
 
 def test_photographs_are_copied_only_when_asked(tmp_path, photo, records):
@@ -94,4 +86,14 @@ def test_where_a_copy_of_an_image_lies(tmp_path, photo, records):
             assert not list((tmp_path / format).rglob("*.jpg"))
         else:
             assert (tmp_path / format / place).read_bytes() == photo.read_bytes()
-        assert (tmp_path / format / file_of(format, "sub/a")).exists()
+        assert all((tmp_path / format / file).exists() for file in files_of(format, "sub/a"))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_every_picture_that_is_written_is_listed(tmp_path, photo, records, format):
+    with open_writer(format, tmp_path / "out", copy_images=True) as writer:
+        writer.write(photo, records, name="sub/a")
+    listed = [tmp_path / "out" / file for file in files_of(format, "sub/a")]
+    listed += [tmp_path / "out" / (copy_of(format, "sub/a", ".jpg") or "")]
+    for path in images.walk([tmp_path / "out"]):
+        assert path in listed or path.parent in listed

@@ -184,6 +184,23 @@ def test_pictures_of_masks_keep_every_pixel_the_scores_and_the_first_point(scene
     assert writer.losses[losses.FURTHER_POINTS] == points
 
 
+@pytest.mark.parametrize("format", ["sa1b", "coco", "parquet", "webdataset"])
+def test_masks_without_a_pixel_come_back(format, masks):
+    nothing = np.zeros_like(masks[0])
+    records = [from_mask(mask, k, predicted_iou=0.5) for k, mask in enumerate((masks[0], nothing))]
+    pair, lost = written_and_read(format, np.zeros((48, 64, 3), np.uint8), records)
+    assert list(map(without_id, pair.records)) == list(map(without_id, records))
+    assert not lost
+
+
+@pytest.mark.parametrize("format", ["coco-polygons", "labelme", "panoptic", "yolo", "voc"])
+def test_masks_without_a_pixel_that_are_left_out_are_counted(format, masks):
+    records = [from_mask(mask, k) for k, mask in enumerate((masks[0] & False, masks[0]))]
+    pair, lost = written_and_read(format, np.zeros((48, 64, 3), np.uint8), records)
+    assert [record["area"] for record in pair.records] == [masks[0].sum()]
+    assert lost == {losses.EMPTY_MASKS: 1}
+
+
 @pytest.mark.parametrize("format", LOSSLESS)
 def test_a_second_run_keeps_all_records_crowds_too(format, tmp_path, photo, records):
     records[1] = {**records[1], "samkit": {"labels": ["herd"], "crowd": True}}

@@ -122,6 +122,8 @@ def _photographs(photos: list[Path], out: Path) -> list[Path]:
             passed_over += 1
         else:
             found.append(path)
+    copies = outputs.copies_among(found)
+    found = [path for path in found if path not in copies]
     if not found:
         where = ", ".join(map(str, photos))
         written = f" but {passed_over} that samkit wrote" if passed_over else ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from samkit import images
 from samkit.cli.claims import Claim, Claims, State
 from samkit.cli.progress import Steps, steps, waiting
-from samkit.datasets.formats import copy_of, file_of, is_done, open_writer
+from samkit.datasets.formats import copy_of, files_of, is_done, open_writer
 from samkit.datasets.losses import loss_sentence
 from samkit.datasets.writing import PairWriter
 from samkit.errors import FormatError, ImageError, UsageError
@@ -39,13 +39,22 @@ class Job:
 
     def files(self, name: str) -> list[str]:
         """What the output of an image consists of, relative to the folder; copies not counted."""
-        files = [file_of(self.format, name)]
+        files = files_of(self.format, name)
         return [*files, name + OVERLAY] if self.overlay else files
+
+    def copy(self, name: str) -> str | None:
+        """Where the copy of an image is put, relative to the folder; None where there is none, or
+        the image lies there itself.
+        """
+        copy = copy_of(self.format, name, self.images[name].suffix) if self.copy_images else None
+        if copy is None or _are_same(self.folder / copy, self.images[name]):
+            return None
+        return copy
 
     def is_whole(self, name: str) -> bool:
         """Whether the masks of an image, and its copy where one is wanted, are there."""
-        copy = copy_of(self.format, name, self.images[name].suffix)
-        if self.copy_images and copy is not None and not (self.folder / copy).exists():
+        copy = self.copy(name)
+        if copy is not None and not (self.folder / copy).exists():
             return False
         return is_done(self.format, self.folder, name)
 
@@ -140,7 +149,12 @@ class _Session:
         pixels = images.read(image)
         records = self._generator.generate(pixels, progress.part)
         claim = self._claims.begin(
-            name, image, self._made_with, self._job.model, self._job.files(name)
+            name,
+            image,
+            self._made_with,
+            self._job.model,
+            self._job.files(name),
+            self._job.copy(name),
         )
         if self._job.overlay:
             from samkit.pictures.overlay import draw_overlay
@@ -210,7 +224,8 @@ def _refuse_shared_files(job: Job) -> None:
     photographs = {os.path.realpath(image) for image in job.images.values()}
     owners: dict[str, str] = {}
     for name in job.images:
-        for file in job.files(name):
+        copy = job.copy(name)
+        for file in [*job.files(name), *([] if copy is None else [copy])]:
             place = os.path.realpath(job.folder / file)
             if place in photographs:
                 raise UsageError(
@@ -221,6 +236,10 @@ def _refuse_shared_files(job: Job) -> None:
                 raise UsageError(
                     f"The outputs of {owners[place]} and {name} would both be {file}; rename one."
                 )
+
+
+def _are_same(path: Path, image: Path) -> bool:
+    return path.exists() and image.exists() and path.samefile(image)
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -44,6 +44,8 @@ class Claim:
     """What the user called the model."""
     files: list[str]
     """All that the output may consist of, relative to the folder of outputs."""
+    copy: str | None = None
+    """Where a copy of the photograph is put, relative to the folder."""
     done: bool = False
 
 
@@ -113,7 +115,13 @@ class Claims:
         return State.DONE if complete else State.TODO
 
     def begin(
-        self, name: str, image: Path, made_with: Mapping[str, Any], model: str, files: list[str]
+        self,
+        name: str,
+        image: Path,
+        made_with: Mapping[str, Any],
+        model: str,
+        files: list[str],
+        copy: str | None = None,
     ) -> Claim:
         """Claim a name, before anything is written under it.
 
@@ -123,16 +131,18 @@ class Claims:
         for stale in set(before.files if before is not None else []) - set(files):
             with suppress(OSError):  # where it is gone already
                 (self.folder / stale).unlink()
-        claim = Claim(_fingerprint(image), dict(made_with), model, files)
+        claim = Claim(_fingerprint(image), dict(made_with), model, files, copy)
         self._write(name, claim)
         return claim
 
     def reopen(self, name: str, made_with: Mapping[str, Any], model: str, files: list[str]) -> None:
         """Have an output made anew, whatever stands there."""
         before = self.find(name)
-        kept = before.files if before is not None else []
-        source = Fingerprint("", 0, 0, "")
-        self._write(name, Claim(source, dict(made_with), model, sorted({*files, *kept})))
+        if before is None:
+            before = Claim(Fingerprint("", 0, 0, ""), {}, model, [])
+        kept = sorted({*files, *before.files})
+        again = replace(before, made_with=dict(made_with), model=model, files=kept, done=False)
+        self._write(name, again)
 
     def finish(self, name: str, claim: Claim) -> None:
         """Say that all is written."""
@@ -146,7 +156,8 @@ class Outputs:
     """Which pictures are outputs of ours, and so no photographs."""
 
     def __init__(self) -> None:
-        self._by_folder: dict[Path, set[Path]] = {}
+        self._by_folder: dict[Path, list[Claim]] = {}
+        self._files: dict[Path, set[Path]] = {}
 
     def contain(self, path: Path) -> bool:
         """Whether a folder above a file claims it, or a folder in which it lies."""
@@ -154,11 +165,28 @@ class Outputs:
         above = (place, *place.parents)
         return any(part in self._claimed(folder) for folder in place.parents for part in above)
 
+    def copies_among(self, photographs: list[Path]) -> set[Path]:
+        """Those that are copies which we made of others among them."""
+        places = {os.path.realpath(path): path for path in photographs}
+        folders = {folder for place in places for folder in Path(place).parents}
+        copies = {
+            os.path.realpath(folder / claim.copy)
+            for folder in folders
+            for claim in self._claims(folder)
+            if claim.copy is not None and os.path.realpath(claim.source.path) in places
+        }
+        return {path for place, path in places.items() if place in copies}
+
     def _claimed(self, folder: Path) -> set[Path]:
+        if folder not in self._files:
+            files = (file for claim in self._claims(folder) for file in claim.files)
+            self._files[folder] = {folder / file for file in files}
+        return self._files[folder]
+
+    def _claims(self, folder: Path) -> list[Claim]:
         if folder not in self._by_folder:
             claims = (_read(path) for path in (folder / FOLDER).rglob("*.json"))
-            files = (file for claim in claims if claim is not None for file in claim.files)
-            self._by_folder[folder] = {folder / file for file in files}
+            self._by_folder[folder] = [claim for claim in claims if claim is not None]
         return self._by_folder[folder]
 
 

@@ -12,8 +12,8 @@ from samkit.datasets.opening import FORMATS as READ
 
 _HELP = """
 Reads whatever `samkit train` reads, finds out its format, and writes OUT with copies of the images.
-Says what the new format cannot hold. Images that are done are skipped, so the same command goes
-on where it was stopped; what is broken is named, and the rest goes on.
+Says what the new format cannot hold. Images that are done and unchanged are skipped, so the same
+command goes on where it was stopped; what is broken is named, and the rest goes on.
 
 Example: samkit convert my_coco/ -o my_yolo/ --format yolo
 """
@@ -56,7 +56,8 @@ def convert(
     images
         Where the images lie, if elsewhere than usual.
     no_images
-        Write the masks alone and leave the images where they are.
+        Write the masks alone and leave the images where they are (not parquet and webdataset, whose
+        files hold the images).
     force
         Make everything anew, over what the same command wrote into OUT before.
     """

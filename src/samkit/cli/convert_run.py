@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from samkit.cli.claims import FOLDER, Claims
+from samkit.cli.convert_marks import Marks, mark_of
 from samkit.cli.progress import Steps, steps
 from samkit.datasets.document import parse_json
-from samkit.datasets.formats import copy_of, is_done, open_writer
+from samkit.datasets.formats import copy_of, holds_images, is_done, open_writer
 from samkit.datasets.losses import loss_sentence
 from samkit.datasets.opening import open_dataset
-from samkit.datasets.pairs import Blob, PairReader
+from samkit.datasets.pairs import Blob, Pair, PairReader
 from samkit.datasets.writing import PairWriter
 from samkit.errors import FormatError, ImageError, UsageError
 from samkit.files import write_json
@@ -48,15 +49,25 @@ class Job:
     def made_with(self) -> dict[str, Any]:
         """What decides the outputs, by which runs are compared."""
         places = [os.path.abspath(path) for path in self.datasets]
-        return {"format": self.format, "datasets": places, "copy_images": self.copy_images}
+        return {
+            "format": self.format,
+            "datasets": places,
+            "from": self.from_format,
+            "images": None if self.images is None else os.path.abspath(self.images),
+            "copy_images": self.copy_images,
+        }
 
 
 def run(job: Job, *, force: bool) -> int:
     """Do a job and return the exit code: 0 done, 1 where something was broken and is named.
 
     force: whether images that are done are made anew. Raises UsageError, before anything is
-    written, where OUT holds something else, or what was made of other datasets.
+    written, where OUT holds something else, or what was made of other datasets or otherwise.
     """
+    if not job.copy_images and holds_images(job.format):
+        raise UsageError(
+            f"--no-images does not go with --format {job.format}, whose files hold the images."
+        )
     readers = job.open()
     _refuse_the_same_place(job)
     _refuse_foreign(job)
@@ -78,6 +89,7 @@ class _Session:
 
     def __init__(self, job: Job, writer: PairWriter, *, force: bool) -> None:
         self._job, self._writer, self._force = job, writer, force
+        self._marks = Marks(job.out)
         self.images = self.masks = self.skipped = self.failed = 0
 
     def go(self, folder: str, reader: PairReader, progress: Steps) -> None:
@@ -97,10 +109,13 @@ class _Session:
                 progress.note(f"{folder}{name}: {sentence}")
 
     def _step(self, reader: PairReader, name: str, target: str) -> str:
-        if not self._force and self._is_whole(reader, name, target):
+        pair = reader[name]
+        mark = mark_of(pair)
+        if not self._force and self._marks.has(target, mark) and self._is_whole(pair, target):
             self.skipped += 1
             return "done before"
-        pair = reader[name]
+        pair.check_size()
+        self._marks.remove(target)
         self._writer.write(
             pair.source,
             pair.records,
@@ -108,17 +123,17 @@ class _Session:
             size=pair.info.size,
             image_id=pair.info.image_id,
         )
+        self._marks.set(target, mark)
         self.images, self.masks = self.images + 1, self.masks + len(pair.records)
         return _count(len(pair.records), "mask")
 
-    def _is_whole(self, reader: PairReader, name: str, target: str) -> bool:
+    def _is_whole(self, pair: Pair, target: str) -> bool:
         """Whether the output is there, and its copy of the image."""
         if not is_done(self._job.format, self._job.out, target):
             return False
         if not self._job.copy_images or copy_of(self._job.format, target, "") is None:
             return True
-        source = reader[name].source
-        suffix = source.suffix if isinstance(source, Blob) else ".png"
+        suffix = pair.source.suffix if isinstance(pair.source, Blob) else ".png"
         copy = copy_of(self._job.format, target, suffix)
         return copy is not None and (self._job.out / copy).exists()
 
@@ -153,7 +168,9 @@ def _refuse_foreign(job: Job) -> None:
             f"{job.out} is not empty, and not by samkit convert; give another -o."
         ) from error
     if before != job.made_with():
-        raise UsageError(f"{job.out} was converted from something else; give another -o.")
+        raise UsageError(
+            f"{job.out} was converted from something else or otherwise; give another -o."
+        )
 
 
 def _count(number: int, word: str) -> str:

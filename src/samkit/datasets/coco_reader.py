@@ -1,5 +1,6 @@
 """COCO instances (one JSON for many images) read as pairs."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from samkit.datasets.coco_json import CocoJsonReader, Entry
 from samkit.datasets.document import ImageInfo
 from samkit.datasets.labels import with_added_fields
 from samkit.datasets.polygons import polygons_to_mask
-from samkit.datasets.records import Record, own_of
+from samkit.datasets.records import OWN_KEY, Record, own_of
 from samkit.errors import FormatError
 from samkit.masks import rle
 
@@ -38,7 +39,7 @@ class CocoReader(CocoJsonReader):
             if crowd and not self._keep_crowds:
                 continue
             try:
-                mask = _mask(annotation.get("segmentation"), info.size)
+                mask = _mask(annotation, info.size)
                 number = annotation.get("id", place + 1)
                 record = with_added_fields(mask, number, annotation, self._label(annotation))
             except FormatError as error:
@@ -53,13 +54,16 @@ def as_crowd(record: Record) -> Record:
     return {**record, "samkit": {**own_of(record), "crowd": True}}
 
 
-def _mask(segmentation: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
+def _mask(annotation: Mapping[str, Any], size: tuple[int, int]) -> NDArray[np.bool_]:
+    segmentation: Any = annotation.get("segmentation")
     if isinstance(segmentation, list):
         mask = polygons_to_mask(segmentation, size)
     else:
         mask = rle.decode(segmentation)
         if mask.shape != size:
             raise FormatError("The mask does not have the size of its image.")
+        if OWN_KEY in annotation:  # we write masks without a pixel too
+            return mask
     if not mask.any():
         raise FormatError("The mask has no pixel inside the image.")
     return mask

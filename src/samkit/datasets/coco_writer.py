@@ -1,7 +1,8 @@
 """COCO instances: one JSON for all images of a folder, written so that nothing is lost on the way.
 
 See `parts` for how. Segmentations are compressed RLE, or polygons along the borders of pixels, of
-which pycocotools makes the same masks; one for each part, holes on bridges of no width.
+which pycocotools makes the same masks; one for each part, holes on bridges of no width. A mask
+without a pixel has no polygon and is left out.
 """
 
 from collections.abc import Iterator
@@ -11,8 +12,11 @@ from typing import Any, Literal
 from pycocotools import mask as coco_mask
 
 from samkit.datasets.labels import added_fields, class_of
+from samkit.datasets.layers import areas_of
+from samkit.datasets.losses import EMPTY_MASKS
 from samkit.datasets.outlines import outlines
 from samkit.datasets.parts import CocoJsonWriter, is_part_done
+from samkit.datasets.payload import Payload
 from samkit.datasets.records import Record, is_crowd
 from samkit.masks import rle
 
@@ -48,6 +52,13 @@ class CocoWriter(CocoJsonWriter):
         self._as_polygons = masks == "polygons"
         self._number = 0
 
+    def put(self, payload: Payload) -> Path:
+        """Keeps an image's masks as a part: the JSON of a store."""
+        part = super().put(payload)
+        if self._as_polygons and (empty := sum(not area for area in areas_of(payload.records))):
+            self.losses[EMPTY_MASKS] += empty
+        return part
+
     def close(self) -> None:
         """Join all parts into the JSON. Raises FormatError for a part that is broken."""
         self._number = 0
@@ -58,11 +69,13 @@ class CocoWriter(CocoJsonWriter):
     ) -> Iterator[dict[str, Any]]:
         """An image's annotations."""
         for record in records:
-            self._number += 1
             segmentation: Any = record["segmentation"]
             if self._as_polygons:
                 lines = outlines(rle.decode(segmentation))
                 segmentation = [line.reshape(-1).tolist() for line in lines]
+                if not lines:  # a mask without a pixel has no outline
+                    continue
+            self._number += 1
             yield {
                 "id": self._number,
                 "image_id": image_id,

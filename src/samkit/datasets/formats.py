@@ -35,10 +35,14 @@ class Format:
     """The writer into a folder; the flag says whether images are copied."""
     is_done: Callable[[str | Path, str], bool]
     """Whether the output of an image is in a folder."""
-    file: str
-    """What says so, relative to the folder; {} is the name of the image."""
+    files: tuple[str, ...]
+    """What is written for an image, relative to the folder; {} is its name. The first says that it
+    is done. Copies and what all images share are not among them.
+    """
     copies: str | None = None
     """Where copies of images lie, but for their suffix; None where they are not copied as files."""
+    holds_images: bool = False
+    """Whether the images lie inside the format's own files."""
     key: Callable[[str], str] = str
     """What stands for {}, made of the name of the image."""
 
@@ -49,58 +53,67 @@ def _is_sa1b_done(folder: str | Path, name: str) -> bool:
 
 _FORMATS = {
     "sa1b": Format(
-        lambda folder, copy: StoreWriter(folder, copy_images=copy), _is_sa1b_done, "{}.json", "{}"
+        lambda folder, copy: StoreWriter(folder, copy_images=copy),
+        _is_sa1b_done,
+        ("{}.json",),
+        "{}",
     ),
     "coco": Format(
         lambda folder, copy: CocoWriter(folder, copy_images=copy),
         is_coco_done,
-        f"{coco_writer.PARTS}/{{}}.json",
+        (f"{coco_writer.PARTS}/{{}}.json",),
         "images/{}",
     ),
     "coco-polygons": Format(
         lambda folder, copy: CocoWriter(folder, copy_images=copy, masks="polygons"),
         is_coco_polygons_done,
-        f"{coco_writer.POLYGONS_PARTS}/{{}}.json",
+        (f"{coco_writer.POLYGONS_PARTS}/{{}}.json",),
         "images/{}",
     ),
     "labelme": Format(
         lambda folder, copy: LabelmeWriter(folder, copy_images=copy),
         is_labelme_done,
-        "{}.json",
+        ("{}.json",),
         "{}",
     ),
     "panoptic": Format(
         lambda folder, copy: PanopticWriter(folder, copy_images=copy),
         is_panoptic_done,
-        f"{panoptic_writer.PICTURES}/{{}}.png",
+        (f"{panoptic_writer.PICTURES}/{{}}.png",),
         "images/{}",
     ),
     "yolo": Format(
         lambda folder, copy: YoloWriter(folder, copy_images=copy),
         is_yolo_done,
-        "labels/{}.txt",
+        ("labels/{}.txt",),
         "images/{}",
     ),
     "voc": Format(
         lambda folder, copy: VocWriter(folder, copy_images=copy),
         is_voc_done,
-        f"{voc_files.OBJECTS}/{{}}.png",
+        (
+            f"{voc_files.OBJECTS}/{{}}.png",
+            f"{voc_files.CLASSES}/{{}}.png",
+            f"{voc_files.XMLS}/{{}}.xml",
+        ),
         f"{voc_files.IMAGES}/{{}}",
     ),
     "parquet": Format(
         lambda folder, copy: ParquetWriter(folder),
         is_parquet_done,
-        f"{parquet_writer.PARTS}/{{}}.json",
+        (f"{parquet_writer.PARTS}/{{}}.json",),
+        holds_images=True,
     ),
     "webdataset": Format(
         lambda folder, copy: WebdatasetWriter(folder),
         is_webdataset_done,
-        f"{webdataset.PARTS}/{{}}.json",
+        (f"{webdataset.PARTS}/{{}}.json",),
+        holds_images=True,
         key=webdataset.key_of,
     ),
-    "png": Format(lambda folder, copy: PngWriter(folder), is_png_done, "{}"),
+    "png": Format(lambda folder, copy: PngWriter(folder), is_png_done, ("{}",)),
     "labelmap": Format(
-        lambda folder, copy: LabelMapWriter(folder), is_labelmap_done, "{}" + labelmap.SUFFIX
+        lambda folder, copy: LabelMapWriter(folder), is_labelmap_done, ("{}" + labelmap.SUFFIX,)
     ),
 }
 FORMATS = tuple(_FORMATS)
@@ -124,10 +137,15 @@ def is_done(format: str, folder: str | Path, name: str) -> bool:
     return _format(format).is_done(folder, check_name(name))
 
 
-def file_of(format: str, name: str) -> str:
-    """What an image's output is, relative to the folder: a file, or a folder."""
+def files_of(format: str, name: str) -> list[str]:
+    """What an image's output is, relative to the folder: files, or a folder."""
     written = _format(format)
-    return written.file.format(written.key(name))
+    return [file.format(written.key(name)) for file in written.files]
+
+
+def holds_images(format: str) -> bool:
+    """Whether a format's own files hold the images, so that they cannot be left out."""
+    return _format(format).holds_images
 
 
 def copy_of(format: str, name: str, suffix: str) -> str | None:
