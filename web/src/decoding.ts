@@ -8,7 +8,7 @@ import type { Decoded } from "./decoder/model";
 import { hooks } from "./hooks";
 import type { Point } from "./masks/brush";
 import { showLive, stage } from "./scene";
-import { decoderLoaded, draft, failed, frame, hover, project, say } from "./state";
+import { decoderLoaded, draft, encoding, failed, frame, hover, project, say } from "./state";
 import type { Frame } from "./decoder/prompts";
 import type { Prompt } from "./types";
 
@@ -45,33 +45,14 @@ export async function useEmbedding(embedding: ArrayBuffer): Promise<Frame> {
   return decoder.setImage(embedding, project.value!.model!.id);
 }
 
-let waiting: ((answerable: boolean) => void)[] = [];
-
-function settle(answerable: boolean): void {
-  const settled = waiting;
-  waiting = [];
-  for (const resolve of settled) resolve(answerable);
-}
-effect(() => {
-  if (frame.value) settle(true);
-});
-
-/**
- * Whether a prompt can be answered: at once where the image is encoded, and otherwise when it is.
- * False where it never will be, since the image was left or could not be encoded.
- */
+/** Whether a prompt can be answered, now or once the image is encoded; says what it waits for. */
 export async function answerable(): Promise<boolean> {
-  if (frame.value) return true;
-  if (!project.value?.model) {
-    say("The server runs without a model: paint by hand.", true);
-    return false;
-  }
-  say("Noted; the answer comes as soon as the image is encoded.");
-  return new Promise((resolve) => waiting.push(resolve));
+  const state = encoding.state.value;
+  if (!project.value?.model) say("The server runs without a model: paint by hand.", true);
+  else if (state === "encoding") say("Noted; the answer comes as soon as the image is encoded.");
+  else if (state === "failed") say("The image is not encoded: try again below, or paint by hand.", true);
+  return encoding.answerable();
 }
-
-/** Prompts that wait for the image to be encoded are dropped. */
-export const dropWaiting = (): void => settle(false);
 
 export async function decode(prompts: readonly Prompt[], before: Float32Array | null): Promise<Decoded> {
   const decoded = await decoder.decode([...prompts], before, false);

@@ -1,7 +1,7 @@
 /** From image to image: open, prefetch, submit, skip, leases. */
 
 import * as api from "./api";
-import { dropWaiting, stopHover, useEmbedding } from "./decoding";
+import { stopHover, useEmbedding } from "./decoding";
 import { commit, inTurn, realise } from "./editor";
 import { Journal, withChanges } from "./journal";
 import { takeLease } from "./leases";
@@ -9,7 +9,7 @@ import { objectOf } from "./objects";
 import { sharpenImage, showImage, stage } from "./scene";
 import { setObjects } from "./selection";
 import {
-  draft, failed, frame, image, images, mayChange, objects, project, saver, say,
+  draft, encoding, failed, frame, image, images, mayChange, objects, project, saver, say,
 } from "./state";
 import type { Frame } from "./decoder/prompts";
 import type { ImageSummary } from "./types";
@@ -58,8 +58,13 @@ export async function start(kept: Journal): Promise<void> {
 
 /** The server is back: what could not be loaded is loaded now. */
 export async function resume(): Promise<void> {
+  if (!frame.value && project.value?.model) await reopen();
+}
+
+/** Opens the image once more of which something could not be loaded. */
+export async function reopen(): Promise<void> {
   const id = image.value?.id ?? images.value[0]?.id;
-  if (id && !frame.value && project.value?.model) await open(id);
+  if (id) await open(id);
 }
 
 async function loadMore(): Promise<boolean> {
@@ -78,36 +83,54 @@ async function find(id: string): Promise<number> {
 }
 
 export async function open(id: string): Promise<void> {
-  dropWaiting();
-  await commit();
   opening.abort();
-  const mine = (opening = new AbortController());
-  frame.value = null;
+  const { signal } = (opening = new AbortController());
+  encoding.leaveSoon();
+  await commit();
+  if (signal.aborted) return;
+  encoding.leave();
   stopHover();
+  try {
+    await load(id, signal);
+  } catch (error) {
+    if (signal.aborted) return;
+    encoding.fail();
+    throw error;
+  }
+  await find(id);
+}
+
+/** Fetches all that an image has and shows it; prompts are taken from then on. */
+async function load(id: string, signal: AbortSignal): Promise<void> {
   const parts = fetchImage(id);
   const leased = takeLease(id);
-  const encoded = encode(parts.embedding, mine.signal);
+  const encoded = encode(id, parts.embedding, signal);
   const [document, bitmap] = await Promise.all([api.document(id), bitmapOf(parts.picture), leased]);
   const { instances, ...opened } = document;
   const changes = await journal.ofImage(project.value!.id, id);
-  if (mine.signal.aborted) return bitmap.close();
+  if (signal.aborted) return bitmap.close();
   sessionStorage.setItem(LAST, id);
   image.value = opened;
   showImage(bitmap, { width: document.width, height: document.height });
   setObjects(withChanges(instances, changes).map(objectOf));
+  if (project.value?.model) encoding.begin();
   void encoded.then(async (ready) => {
-    if (mine.signal.aborted) return;
-    frame.value = ready;
-    if (bitmap.width < document.width) await sharpen(id, mine.signal);
+    if (signal.aborted) return;
+    if (ready) encoding.done(ready);
+    else encoding.fail();
+    if (bitmap.width < document.width) await sharpen(id, signal);
     prefetch();
   });
-  await find(id);
 }
 
 const bitmapOf = async (blob: Promise<Blob>): Promise<ImageBitmap> => createImageBitmap(await blob);
 
 /** Hands an image's embedding to the decoder, beside what else opening takes; null without. */
-async function encode(embedding: Promise<ArrayBuffer>, signal: AbortSignal): Promise<Frame | null> {
+async function encode(
+  id: string,
+  embedding: Promise<ArrayBuffer>,
+  signal: AbortSignal,
+): Promise<Frame | null> {
   if (!project.value?.model) {
     say("The server runs without a model: paint by hand.", true);
     return null;
@@ -116,10 +139,8 @@ async function encode(embedding: Promise<ArrayBuffer>, signal: AbortSignal): Pro
     const bytes = await embedding;
     return signal.aborted ? null : await useEmbedding(bytes);
   } catch (error) {
-    if (!signal.aborted) {
-      dropWaiting();
-      failed(error);
-    }
+    fetched.delete(id); // so that it is fetched anew
+    if (!signal.aborted) failed(error);
     return null;
   }
 }
@@ -226,7 +247,8 @@ export async function closeUp(): Promise<void> {
   const { signal } = opening;
   await inTurn(async () => void (draft.value && (await realise())));
   const before = frame.value;
-  frame.value = null;
+  if (signal.aborted || !before) return;
+  encoding.begin();
   stopHover();
   try {
     const bytes = await (corners
@@ -235,9 +257,9 @@ export async function closeUp(): Promise<void> {
     if (signal.aborted) return;
     const encoded = await useEmbedding(bytes);
     if (signal.aborted) return;
-    frame.value = encoded;
+    encoding.done(encoded);
   } catch (error) {
-    if (!signal.aborted) frame.value = before; // the decoder still has it
+    if (!signal.aborted) encoding.done(before); // the decoder still has it
     throw error;
   }
   say(corners ? "What is in view was encoded by itself; Z goes back." : "The whole image again.");

@@ -2,8 +2,8 @@
 
 import { computed, signal } from "@preact/signals";
 import type { Candidate } from "./decoder/model";
-import type { Frame } from "./decoder/prompts";
 import type { Draft } from "./draft";
+import { Encoding } from "./encoding";
 import { load, type Bindings } from "./keys";
 import type { Point } from "./masks/brush";
 import type { MaskObject } from "./objects";
@@ -20,8 +20,8 @@ export const image = signal<Omit<ImageDocument, "instances"> | null>(null);
 /** Who works on the open image, where that is somebody else; it is not changed here then. */
 export const holder = signal<string | null>(null);
 export const objects = signal<readonly MaskObject[]>([]);
-/** What is encoded; null until the embedding and the decoder are there. */
-export const frame = signal<Frame | null>(null);
+export const encoding = new Encoding();
+export const { frame } = encoding;
 
 /** Whether the decoder is loaded; before a project's first use the server has to make it. */
 export const decoderLoaded = signal(false);

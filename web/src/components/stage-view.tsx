@@ -4,10 +4,11 @@ import { threads } from "../decoder/client";
 import { hooks } from "../hooks";
 import { attach } from "../input";
 import { takeOver } from "../leases";
-import { openNextFree } from "../navigation";
+import { openNextFree, reopen } from "../navigation";
 import { stage } from "../scene";
 import {
-  allHidden, busy, contrast, decoderLoaded, draft, draftChanges, failed, frame, holder, hover, image, message, opacity, tool,
+  allHidden, busy, contrast, decoderLoaded, draft, draftChanges, encoding, failed, frame, holder,
+  hover, image, message, opacity, project, tool,
 } from "../state";
 import { chooseAt } from "../editor";
 import { keepFocus } from "./toolbar";
@@ -56,6 +57,25 @@ function Held() {
   );
 }
 
+/** Why prompts are not answered yet, or not at all. */
+function NotEncoded() {
+  if (project.value && !project.value.model) return <span class="chip warn">no model</span>;
+  if (encoding.state.value === "failed")
+    return (
+      <>
+        <span class="chip warn" role="alert" data-testid="not-encoded">not encoded</span>
+        <button type="button" data-testid="encode-again" title="Fetches the image once more" onClick={() => void reopen().catch(failed)}>
+          Try again
+        </button>
+      </>
+    );
+  return (
+    <span class="chip wait" role="status">
+      {decoderLoaded.value ? "encoding …" : "preparing the decoder …"}
+    </span>
+  );
+}
+
 function Status() {
   draftChanges.value;
   const [zoom, setZoom] = useState(100);
@@ -79,9 +99,7 @@ function Status() {
           {closeUp ? "close-up" : "ready"}
         </span>
       ) : (
-        <span class="chip wait" role="status">
-          {decoderLoaded.value ? "encoding …" : "preparing the decoder …"}
-        </span>
+        <NotEncoded />
       )}
       {busy.value && <span class="chip wait">…</span>}
       {single && (
