@@ -177,6 +177,6 @@ def test_webdataset_samples_are_one_file_beside_the_other(tmp_path, photo, label
             writer.write(photo, labelled, name=name)
     with tarfile.open(tmp_path / "out/shards/shard-00000.tar") as tar:
         assert tar.getnames() == ["a.jpg", "a.json", "b%2E2.jpg", "b%2E2.json"]
-        assert tar.extractfile("b_2.jpg").read() == photo.read_bytes()
+        assert tar.extractfile("b%2E2.jpg").read() == photo.read_bytes()
         value = json.loads(tar.extractfile("a.json").read())
     assert [one["area"] for one in value["annotations"]] == [one["area"] for one in labelled]
