@@ -88,8 +88,8 @@ class AutomaticMaskSettings:
         """
         return cls(
             points_per_side=20,
-            pred_iou_thresh=0.35,
-            stability_score_thresh=0.5,
+            pred_iou_thresh=0.45,
+            stability_score_thresh=0.4,
             box_nms_thresh=0.5,
             min_mask_region_area=100,
         )
