@@ -171,7 +171,7 @@ def test_an_output_that_was_not_finished_is_not_taken_for_that_of_before(
     first, when = (store / "a.json").read_bytes(), os.stat(store / "a.png")
     (store / "a.json").write_bytes(first.replace(b"thing 0", b"other 0"))
     with monkeypatch.context() as patch, pytest.raises(SystemExit):
-        patch.setattr(Marks, "set", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        patch.setattr(Marks, "set", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
         samkit(words)
     (store / "a.json").write_bytes(first)
     os.utime(store / "a.png", ns=(when.st_atime_ns, when.st_mtime_ns))
