@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
 from samkit.annotate.refusals import NotFound
-from samkit.annotate.routes_page import describe
+from samkit.annotate.route_list import describe
 
 PAGE = Path(__file__).parents[1] / "page"
 """Where the build puts the page."""
