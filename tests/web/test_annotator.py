@@ -22,12 +22,12 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def test_clicks_and_boxes_give_the_masks_of_the_python_predictor(
-    annotator: Any, person: Any, photos: Path
+    annotator: Any, person: Any, photo: Any, photos: Path
 ) -> None:
     import samkit
 
-    person.open(annotator.address)
-    person.go_to("1-chelsea.png")
+    name = photo("chelsea")
+    person.open(annotator, name)
     person.hover(140, 190)
     assert 0 <= float(person.get("hover-score").text_content()) <= 1
     person.click(200, 150)
@@ -40,10 +40,10 @@ def test_clicks_and_boxes_give_the_masks_of_the_python_predictor(
     person.click(300, 30, button="right")
     person.commit(2)
     person.wait_until("saved")
-    click, refined = annotator.instances("1-chelsea.png")
+    click, refined = annotator.instances(name)
 
     predictor = samkit.SamPredictor(samkit.load("default", device="cpu"))
-    predictor.set_image(np.asarray(Image.open(photos / "1-chelsea.png").convert("RGB")))
+    predictor.set_image(np.asarray(Image.open(photos / name).convert("RGB")))
     by_label = {(p["kind"], p.get("label")): p for p in [*click["prompts"], *refined["prompts"]]}
     point = by_label["point", 1]
     assert (point["x"], point["y"]) == pytest.approx((200, 150), abs=1)
@@ -65,10 +65,10 @@ def test_clicks_and_boxes_give_the_masks_of_the_python_predictor(
 
 
 def test_the_brush_sets_exactly_its_pixels_and_undo_stays_within_the_object(
-    annotator: Any, person: Any
+    annotator: Any, person: Any, photo: Any
 ) -> None:
-    person.open(annotator.address)
-    person.go_to("2-coffee.png")
+    name = photo("coffee")
+    person.open(annotator, name)
     person.key("b")
     person.get("brush-size").fill("9")
     person.get("brush-size").press("Tab")
@@ -84,7 +84,7 @@ def test_the_brush_sets_exactly_its_pixels_and_undo_stays_within_the_object(
     person.commit(1)
     person.key("Control+z")  # nothing: the next object has no past
     person.wait_until("saved")
-    (painted,) = annotator.instances("2-coffee.png")
+    (painted,) = annotator.instances(name)
     mask = pixels(painted)
     y, x = np.mgrid[: mask.shape[0], : mask.shape[1]]
     line = np.hypot(x - np.clip(x, 100, 180), y - 80) <= 4.5
@@ -94,9 +94,11 @@ def test_the_brush_sets_exactly_its_pixels_and_undo_stays_within_the_object(
     assert mask[80, 100] and not mask[80, 140]
 
 
-def test_the_keyboard_alone_makes_labels_and_deletes_a_mask(annotator: Any, person: Any) -> None:
-    person.open(annotator.address)
-    person.go_to("3-rocket.png")
+def test_the_keyboard_alone_makes_labels_and_deletes_a_mask(
+    annotator: Any, person: Any, photo: Any
+) -> None:
+    name = photo("rocket")
+    person.open(annotator, name)
     person.get("canvas").focus()
     for key in ("ArrowLeft", "ArrowUp", "f"):
         person.key(key)
@@ -107,7 +109,7 @@ def test_the_keyboard_alone_makes_labels_and_deletes_a_mask(annotator: Any, pers
     person.key("Enter")
     person.commit(1)
     person.wait_until("saved")
-    (made,) = annotator.instances("3-rocket.png")
+    (made,) = annotator.instances(name)
     assert made["labels"] == ["rocket"]
     assert made["stage"] == "manual"
     assert made["seconds"] > 0
@@ -116,13 +118,15 @@ def test_the_keyboard_alone_makes_labels_and_deletes_a_mask(annotator: Any, pers
     person.wait_until("saved")
     person.until("() => !document.querySelector('[data-testid=instance]')")
     person.wait_until("saved")
-    assert annotator.instances("3-rocket.png") == []
+    assert annotator.instances(name) == []
 
 
-def test_masks_outlive_a_killed_server_and_leave_as_coco(annotator: Any, person: Any) -> None:
-    name = "0-astronaut.png"
-    person.open(annotator.address)
-    person.go_to(name)
+def test_masks_outlive_a_killed_server_and_leave_as_coco(
+    annotator: Any, person: Any, photo: Any
+) -> None:
+    other, name = photo("astronaut"), photo("astronaut")
+    person.open(annotator, other)
+    person.pick(name)
     person.click(220, 120)
     person.get("candidate").first.wait_for()
     person.commit(1)
@@ -154,26 +158,25 @@ def test_masks_outlive_a_killed_server_and_leave_as_coco(annotator: Any, person:
     assert person.get("image-name").text_content() == name
     assert person.get("instance").count() == 5
     person.get("submit-image").click()
-    person.until("n => document.querySelector('[data-testid=image-name]').textContent !== n", name)
+    person.wait_for_another(name)
     job = annotator.wait_for(annotator.ask("/api/exports", {"format": "coco"})["job"])
     archive = zipfile.ZipFile(io.BytesIO(annotator.ask(job["result"]["file"])))
     (document,) = [n for n in archive.namelist() if n.endswith("instances.json")]
     exported = COCO()
     exported.dataset = json.loads(archive.read(document))
     exported.createIndex()
-    assert len(exported.getAnnIds()) == 5
+    (entry,) = [i for i in exported.dataset["images"] if i["file_name"] == name]
+    annotations = exported.loadAnns(exported.getAnnIds(imgIds=[entry["id"]]))
     areas = sorted(int(pixels(i).sum()) for i in annotator.instances(name))
-    assert (
-        sorted(int(exported.annToMask(a).sum()) for a in exported.dataset["annotations"]) == areas
-    )
+    assert len(areas) == 5
+    assert sorted(int(exported.annToMask(a).sum()) for a in annotations) == areas
 
 
 def test_a_stale_change_is_shown_side_by_side_and_both_can_be_kept(
-    annotator: Any, person: Any
+    annotator: Any, person: Any, photo: Any
 ) -> None:
-    name = "1-chelsea-0.png"
-    person.open(annotator.address)
-    person.go_to(name)
+    name = photo("chelsea")
+    person.open(annotator, name)
     person.key("b")
     person.drag((50, 50), (90, 50))
     person.commit(1)
@@ -201,31 +204,19 @@ def test_a_stale_change_is_shown_side_by_side_and_both_can_be_kept(
 
 
 def test_suggestions_are_accepted_and_rejected_by_key_and_no_label_runs_as_script(
-    annotator: Any, person: Any
+    annotator: Any, person: Any, photo: Any
 ) -> None:
-    name, script = "0-astronaut-0.png", "<img src=x onerror=\"document.title='run'\">"
-    person.open(annotator.address)
-    person.go_to(name)
-    image = annotator.ask(f"/api/images/{annotator.image_id(name)}")
-    operations = []
-    for i, score in enumerate((0.95, 0.9, 0.4)):
-        mask = np.zeros((image["height"], image["width"]), np.uint8, order="F")
-        mask[40 + 100 * i : 100 + 100 * i, 50:200] = 1
-        rle = coco.encode(mask)
-        value = {
-            "rle": {"size": list(mask.shape), "counts": rle["counts"].decode()},
-            "labels": [script],
-            "stage": "suggested",
-            "predicted_iou": score,
-        }
-        put = {"op": f"suggested-{i}", "kind": "put", "instance": f"suggested-{i}", "base": 0}
-        operations.append({**put, "value": value})
-    annotator.ask(
-        f"/api/images/{image['id']}/operations", {"client": "model", "operations": operations}
-    )
-    person.page.reload()
-    person.until("() => document.querySelectorAll('[data-testid=instance]').length === 3")
-    person.get("ready").wait_for()
+    name, script = photo("astronaut"), "<img src=x onerror=\"document.title='run'\">"
+    boxes = [(50, 40 + 100 * i, 200, 100 + 100 * i) for i in range(3)]
+    fields = {"stage": "suggested", "labels": [script]}
+    scores = (0.95, 0.9, 0.4)
+    suggested = [
+        {"box": box, "predicted_iou": score, **fields}
+        for box, score in zip(boxes, scores, strict=True)
+    ]
+    annotator.put(name, suggested)
+    person.open(annotator, name)
+    person.wait_for_masks(3)
     person.key("Shift+Y")
     person.until(
         "() => document.querySelector('[data-testid=accept-all]')?.textContent === 'All 0'"

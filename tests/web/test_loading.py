@@ -3,22 +3,9 @@
 import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import skimage.data
-from PIL import Image
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A photograph and a large one."""
-    folder = tmp_path_factory.mktemp("photos")
-    photo = Image.fromarray(skimage.data.coffee())
-    photo.save(folder / "0-coffee.png")
-    photo.resize((3000, 2000)).save(folder / "1-large.jpg")
-    return folder
 
 
 @pytest.fixture
@@ -43,9 +30,12 @@ def slow(person: Any) -> Iterator[Any]:
     yield person
 
 
-def test_clicks_before_the_image_is_encoded_are_answered(annotator: Any, slow: Any) -> None:
-    slow.page.goto(annotator.address)
-    slow.until("() => document.querySelector('[data-testid=image-name]').textContent.length > 3")
+def test_clicks_before_the_image_is_encoded_are_answered(
+    annotator: Any, slow: Any, photo: Any
+) -> None:
+    name = photo("coffee")
+    slow.visit(annotator, name)
+    slow.wait_for_image(name)
     slow.click(300, 200)
     slow.click(420, 60, button="right")
     time.sleep(0.3)
@@ -54,53 +44,72 @@ def test_clicks_before_the_image_is_encoded_are_answered(annotator: Any, slow: A
     slow.get("ready").wait_for()
     slow.commit(1)
     slow.wait_until("saved")
-    (made,) = annotator.instances("0-coffee.png")
+    (made,) = annotator.instances(name)
     assert [prompt["label"] for prompt in made["prompts"]] == [1, 0]
 
 
 def test_clicks_on_an_image_that_is_left_before_it_was_encoded_are_dropped(
-    annotator: Any, slow: Any
+    annotator: Any, slow: Any, photo: Any
 ) -> None:
-    slow.page.goto(annotator.address)
-    slow.until("() => document.querySelector('[data-testid=image-name]').textContent.length > 3")
-    if slow.get("image-name").text_content() == "1-large.jpg":  # which comes first is the queue's
-        slow.get("previous-image").click()
-    slow.until(
-        "() => document.querySelector('[data-testid=image-name]').textContent === '0-coffee.png'"
-    )
-    before = len(annotator.instances("0-coffee.png"))
+    left, name = photo("coffee"), photo("coffee")
+    slow.visit(annotator, left)
+    slow.wait_for_image(left)
     slow.click(100, 100)
     slow.click(200, 150)
     slow.get("next-image").click()
-    slow.until(
-        "() => document.querySelector('[data-testid=image-name]').textContent === '1-large.jpg'"
-    )
+    slow.wait_for_image(name)
     slow.release()
     slow.get("ready").wait_for()
     assert slow.get("candidate").count() == 0
-    assert annotator.instances("1-large.jpg") == []
-    assert len(annotator.instances("0-coffee.png")) == before
+    slow.paint(60)  # in its turn: after whatever was to be answered
+    slow.commit(1)
+    slow.wait_until("saved")
+    assert annotator.instances(left) == []
+    (made,) = annotator.instances(name)
+    assert made["prompts"] == [{"kind": "brush"}]
+
+
+def test_where_encoding_failed_all_but_prompts_goes_on_and_it_can_be_tried_again(
+    annotator: Any, person: Any, photo: Any
+) -> None:
+    name = photo("rocket")
+    person.page.route("**/embedding", lambda route: route.fulfill(status=500))
+    person.visit(annotator, name)
+    person.get("not-encoded").wait_for()
+    for _ in range(2):
+        person.click(300, 200)  # dropped, at once
+    person.paint(60)
+    person.commit(1)
+    person.wait_until("saved")
+    (made,) = annotator.instances(name)
+    assert made["prompts"] == [{"kind": "brush"}]
+    person.page.unroute("**/embedding")
+    person.get("encode-again").click()
+    person.get("ready").wait_for()
+    person.key("p")
+    person.click(300, 200)
+    person.get("candidate").nth(2).wait_for()
 
 
 def test_a_large_picture_comes_small_first_and_sharp_once_prompts_are_answered(
-    annotator: Any, person: Any
+    annotator: Any, person: Any, large: str
 ) -> None:
     asked: list[str] = []
     person.page.on("request", lambda request: asked.append(request.url))
-    person.open(annotator.address)
-    person.go_to("1-large.jpg")
+    person.open(annotator, large)
+    pictures: list[str] = []
     for _ in range(100):
-        ours = [url for url in asked if annotator.image_id("1-large.jpg") in url]
+        ours = [url for url in asked if annotator.image_id(large) in url]
         pictures = [url.rpartition("/")[2] for url in ours if "/picture" in url]
         if "picture" in pictures:
             break
         person.page.wait_for_timeout(50)
-    large = [name for name in pictures if name != "picture?max=128"]
-    assert large == ["picture?max=1600", "picture"]
+    of_the_stage = [name for name in pictures if name != "picture?max=128"]
+    assert of_the_stage == ["picture?max=1600", "picture"]
 
 
 def test_the_decoder_has_as_many_threads_as_the_machine_gives(annotator: Any, person: Any) -> None:
-    person.open(annotator.address)
+    person.open(annotator)
     assert person.page.evaluate("crossOriginIsolated")
     assert person.page.evaluate("window.__samkit.threads") == min(4, os.cpu_count() or 1)
     assert person.get("one-thread").count() == ((os.cpu_count() or 1) == 1)

@@ -4,11 +4,10 @@ from typing import Any
 
 
 def test_what_is_made_offline_is_kept_and_sent_when_the_network_is_back(
-    annotator: Any, person: Any
+    annotator: Any, person: Any, photo: Any
 ) -> None:
-    name = "0-astronaut.png"
-    person.open(annotator.address)
-    person.pick(name)
+    name = photo("astronaut")
+    person.open(annotator, name)
     person.page.context.set_offline(True)
     person.paint(60)
     person.commit(1)
@@ -23,11 +22,10 @@ def test_what_is_made_offline_is_kept_and_sent_when_the_network_is_back(
 
 
 def test_a_tab_that_was_closed_offline_has_its_masks_when_it_is_opened_again(
-    annotator: Any, person: Any, people: Any
+    annotator: Any, person: Any, photo: Any
 ) -> None:
-    name = "1-chelsea-0.png"
-    person.open(annotator.address)
-    person.pick(name)
+    name, other = photo("chelsea"), photo("chelsea")
+    person.open(annotator, name)
     context = person.page.context
     context.set_offline(True)
     person.paint(60)
@@ -36,7 +34,7 @@ def test_a_tab_that_was_closed_offline_has_its_masks_when_it_is_opened_again(
     person.page.close()
     context.set_offline(False)
     again = type(person)(context.new_page())
-    again.open(annotator.address)
+    again.open(annotator, other)
     again.wait_until("saved")
     assert len(annotator.instances(name)) == 1
     again.pick(name)

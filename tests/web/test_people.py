@@ -10,30 +10,28 @@ from pycocotools.coco import COCO
 
 
 def test_a_reviewer_sends_an_image_back_with_a_comment_and_accepts_it_in_the_end(
-    annotator: Any, people: Any
+    annotator: Any, people: Any, photo: Any
 ) -> None:
-    name = "3-rocket.png"
-    ann = people(annotator.address_of("ann", "annotator"))
-    ann.pick(name)
+    name = photo("rocket")
+    ann = people("ann", "annotator", name)
     ann.paint(60)
     ann.commit(1)
     ann.get("submit-image").click()
-    ann.until("n => document.querySelector('[data-testid=image-name]').textContent !== n", name)
-    rita = people(annotator.address_of("rita", "reviewer"))
-    rita.pick(name)
+    ann.wait_for_another(name)
+    rita = people("rita", "reviewer", name)
     assert ann.get("review-accept").count() == 0
     rita.get("note").fill("the fins are missing")
     rita.get("review-reject").click()
     rita.page.get_by_text("the fins are missing").wait_for()
     assert annotator.state(name) == "rejected"
-    rita.pick("2-coffee.png")
+    rita.pick(photo("coffee"))
     ann.pick(name)
     assert "reject: the fins are missing" in ann.get("review").text_content()
     ann.paint(90)
     ann.commit(2)
     ann.wait_until("saved")
     ann.key("Control+Enter")
-    ann.until("n => document.querySelector('[data-testid=image-name]').textContent !== n", name)
+    ann.wait_for_another(name)
     rita.pick(name)
     rita.wait_for_masks(2)
     rita.get("review-accept").click()
@@ -41,29 +39,27 @@ def test_a_reviewer_sends_an_image_back_with_a_comment_and_accepts_it_in_the_end
     assert annotator.state(name) == "accepted"
 
 
-def test_an_image_is_skipped_with_a_reason(annotator: Any, person: Any) -> None:
-    name = "2-coffee-0.png"
-    person.open(annotator.address)
-    person.pick(name)
+def test_an_image_is_skipped_with_a_reason(annotator: Any, person: Any, photo: Any) -> None:
+    name = photo("coffee")
+    person.open(annotator, name)
     assert person.get("skip-image").is_disabled()
     person.get("note").fill("nothing to see")
     person.get("skip-image").click()
-    person.until("n => document.querySelector('[data-testid=image-name]').textContent !== n", name)
+    person.wait_for_another(name)
     assert annotator.state(name) == "skipped"
     database = sqlite3.connect(annotator.folder / "project.sqlite")
-    rows = database.execute("SELECT note FROM transitions WHERE after = 'skipped'").fetchall()
-    assert rows == [("nothing to see",)]
+    query = "SELECT after, note FROM transitions WHERE image_id = ?"
+    rows = database.execute(query, [annotator.image_id(name)]).fetchall()
+    assert rows[-1] == ("skipped", "nothing to see")
     database.close()
 
 
 def test_who_opens_what_somebody_has_sees_the_name_and_changes_nothing_before_taking_over(
-    annotator: Any, people: Any
+    annotator: Any, people: Any, photo: Any
 ) -> None:
-    name = "1-chelsea-1.png"
-    amy = people(annotator.address_of("amy", "annotator"))
-    amy.pick(name)
-    bob = people(annotator.address_of("bob", "annotator"))
-    bob.pick(name)
+    name = photo("chelsea")
+    amy = people("amy", "annotator", name)
+    bob = people("bob", "annotator", name)
     assert "amy" in bob.get("held").text_content()
     bob.paint(60)
     bob.key("Enter")
@@ -84,22 +80,21 @@ def test_who_opens_what_somebody_has_sees_the_name_and_changes_nothing_before_ta
     bob.commit(2)
     bob.wait_until("saved")
     assert len(annotator.instances(name)) == 3
-    bob.pick("0-astronaut.png")  # gives it back
+    bob.pick(photo("astronaut"))  # gives it back
     amy.get("held").wait_for(state="detached")
     amy.wait_for_masks(3)
 
 
 def test_masks_leave_the_page_in_every_format_it_offers(
-    annotator: Any, person: Any, tmp_path: Path
+    annotator: Any, person: Any, photo: Any, tmp_path: Path
 ) -> None:
-    name = "0-astronaut-1.png"
-    person.open(annotator.address)
-    person.pick(name)
+    name = photo("astronaut")
+    person.open(annotator, name)
     person.paint(100)
     person.commit(1)
     person.wait_until("saved")
     person.get("submit-image").click()
-    person.until("n => document.querySelector('[data-testid=image-name]').textContent !== n", name)
+    person.wait_for_another(name)
     person.get("export").click()
     offered = person.page.locator("[data-testid=export-format] b").all_text_contents()
     assert offered == annotator.ask("/api/project")["formats"]

@@ -19,10 +19,11 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
     return float((a & b).sum() / max(1, (a | b).sum()))
 
 
-def test_a_scribble_gives_several_points_and_a_mask(annotator: Any, person: Any) -> None:
-    name = "0-astronaut-1.png"
-    person.open(annotator.address)
-    person.pick(name)
+def test_a_scribble_gives_several_points_and_a_mask(
+    annotator: Any, person: Any, photo: Any
+) -> None:
+    name = photo("astronaut")
+    person.open(annotator, name)
     person.key("s")
     person.drag((130, 80), (220, 100), (250, 180))
     person.until(ANSWERED)
@@ -36,11 +37,11 @@ def test_a_scribble_gives_several_points_and_a_mask(annotator: Any, person: Any)
 
 
 def test_a_close_up_encodes_what_is_in_view_and_gives_the_mask_of_that_crop(
-    annotator: Any, person: Any, photos: Path
+    annotator: Any, person: Any, photo: Any, photos: Path
 ) -> None:
     import samkit
 
-    name = "2-coffee.png"
+    name = photo("coffee")
     crops: list[list[int]] = []
 
     def note(request: Any) -> None:
@@ -48,8 +49,7 @@ def test_a_close_up_encodes_what_is_in_view_and_gives_the_mask_of_that_crop(
             crops.append([int(side) for side in found[1].split(",")])
 
     person.page.on("request", note)
-    person.open(annotator.address)
-    person.pick(name)
+    person.open(annotator, name)
     person.page.mouse.move(*person.place(300, 200))
     for _ in range(6):
         person.key("+")
@@ -76,14 +76,13 @@ def test_a_close_up_encodes_what_is_in_view_and_gives_the_mask_of_that_crop(
     assert iou(pixels(made), whole) >= 0.99
 
 
-def test_an_imported_mask_is_refined_by_a_click(annotator: Any, person: Any) -> None:
-    name = "1-chelsea.png"
+def test_an_imported_mask_is_refined_by_a_click(annotator: Any, person: Any, photo: Any) -> None:
+    name = photo("chelsea")
     source = {"id": 7, "stability_score": 0.5, "crop_box": [0, 0, 451, 300]}
     fields = {"stage": "imported", "predicted_iou": 0.25, "source": source, "labels": ["cat"]}
     annotator.put(name, [{"box": (100, 60, 300, 260), **fields}])
     (before,) = annotator.instances(name)
-    person.open(annotator.address)
-    person.pick(name)
+    person.open(annotator, name)
     person.key("j")
     person.key("t")
     person.page.keyboard.type("face")
@@ -110,9 +109,9 @@ def test_an_imported_mask_is_refined_by_a_click(annotator: Any, person: Any) -> 
 
 
 def test_suggestions_above_the_slider_are_accepted_together_and_others_one_by_one(
-    annotator: Any, person: Any
+    annotator: Any, person: Any, photo: Any
 ) -> None:
-    name = "0-astronaut-0.png"
+    name = photo("astronaut")
     scores = (0.95, 0.7, 0.65, 0.4)
     annotator.put(
         name,
@@ -121,8 +120,7 @@ def test_suggestions_above_the_slider_are_accepted_together_and_others_one_by_on
             for i, s in enumerate(scores)
         ],
     )
-    person.open(annotator.address)
-    person.pick(name)
+    person.open(annotator, name)
     person.wait_for_masks(4)
     person.page.get_by_label("Reject object 3").click()
     person.wait_for_masks(3)
@@ -142,16 +140,14 @@ def test_suggestions_above_the_slider_are_accepted_together_and_others_one_by_on
     ]
 
 
-def test_the_keyboard_alone_makes_labels_undoes_and_submits(annotator: Any, person: Any) -> None:
-    name = "3-rocket.png"
-    person.open(annotator.address)
+def test_the_keyboard_alone_makes_labels_undoes_and_submits(
+    annotator: Any, person: Any, photo: Any
+) -> None:
+    before, name = photo("rocket"), photo("rocket")
+    person.open(annotator, before)
     person.get("canvas").focus()
-    while person.get("image-name").text_content() != name:
-        now = person.get("image-name").text_content()
-        person.key("d")
-        person.until(
-            "n => document.querySelector('[data-testid=image-name]').textContent !== n", now
-        )
+    person.key("d")
+    person.wait_for_image(name)
     person.get("ready").wait_for()
     for key in ("ArrowUp", "ArrowUp", "f"):
         person.key(key)
@@ -171,16 +167,17 @@ def test_the_keyboard_alone_makes_labels_undoes_and_submits(annotator: Any, pers
     assert made["labels"] == ["rocket"]
     assert [(p["kind"], p["label"]) for p in made["prompts"]] == [("point", 1)]
     person.key("Control+Enter")
-    person.until("n => document.querySelector('[data-testid=image-name]').textContent !== n", name)
+    person.wait_for_another(name)
     assert annotator.state(name) == "submitted"
 
 
-def test_a_thousand_masks_are_listed_hidden_and_locked(annotator: Any, person: Any) -> None:
-    name = "3-rocket-0.png"
+def test_a_thousand_masks_are_listed_hidden_and_locked(
+    annotator: Any, person: Any, photo: Any
+) -> None:
+    name = photo("rocket")
     boxes = [(8 + 12 * (i % 40), 8 + 12 * (i // 40)) for i in range(1000)]
     annotator.put(name, [{"box": (x, y, x + 9, y + 9)} for x, y in boxes])
-    person.open(annotator.address)
-    person.pick(name)
+    person.open(annotator, name)
     person.wait_for_masks(1000)
     row = person.get("instance").nth(700)
     row.scroll_into_view_if_needed()
