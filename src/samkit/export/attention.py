@@ -15,26 +15,77 @@ from samkit.modeling.transformer import Attention, TwoWayAttentionBlock, TwoWayT
 
 
 @dataclass(frozen=True)
-class Cells:
-    """The cells of an image, N x C, as `fixed + added @ into`.
+class Rectangle:
+    """Some cells of a grid: from (top, left) up to (bottom, right), int64."""
 
-    A mask prompt of a published model is the best of cases: 16 values a cell reach the image by a
-    matrix. After a layer of the transformer nothing is fixed any more.
+    start: Value
+    end: Value
+    grid: tuple[int, int]
+
+    def crop(self, rows: Value) -> Value:
+        """From K x N the columns of these cells: K x n."""
+        flat = rows.reshape(0, *self.grid).slice(self.start, self.end, 1, 2)
+        return flat.graph("Flatten", flat, axis=1)
+
+    def spread(self, cells: Value) -> Value:
+        """n x C to N x C, 0 in all other cells."""
+        padded = self._padded(cells, cells.graph.integers(-1), last=True)
+        return padded.reshape(self.grid[0] * self.grid[1], -1)
+
+    def spread_columns(self, rows: Value) -> Value:
+        """K x n to K x N, 0 in all other cells."""
+        padded = self._padded(rows, rows.graph.integers(0), last=False)
+        return padded.graph("Flatten", padded, axis=1)
+
+    def _padded(self, values: Value, other: Value, last: bool) -> Value:
+        """The cells in their place on the grid; `other` is the size of the other axis."""
+        graph = values.graph
+        none = graph.integers(0)
+
+        def beside(sizes: Value, one: Value) -> list[Value]:
+            return [sizes, one] if last else [one, sizes]
+
+        shape = graph.concat(beside(self.end - self.start, other), axis=0)
+        after = graph.integers(*self.grid) - self.end
+        margins = graph.concat([*beside(self.start, none), *beside(after, none)], axis=0)
+        return graph("Pad", graph("Reshape", values, shape), margins)
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The cells of an image, N x C, as `fixed + added @ into`, where only some may be added to.
+
+    A mask prompt of a published model reaches the image by a matrix from 16 values a cell, a click
+    of the bundled one only the cells around it. After a layer of the transformer nothing is fixed
+    any more.
     """
 
     added: Value
-    """N x R: depends on the prompt."""
+    """N x R, or n x R of the cells in `where`: depends on the prompt."""
     fixed: Value | None = None
     """N x C: depends on the image alone; zero where None."""
     into: Tensor | None = None
     """R x C; the identity where None."""
+    where: Rectangle | None = None
+    """The cells that are added to; all where None."""
 
     @property
     def whole(self) -> Value:
         """All together, N x C."""
+        added = self.added if self.where is None else self.where.spread(self.added)
         if self.into is None:
-            return self.added if self.fixed is None else self.added + self.fixed
-        return product(self.added, self.into, 0.0 if self.fixed is None else self.fixed)
+            return added if self.fixed is None else added + self.fixed
+        return product(added, self.into, 0.0 if self.fixed is None else self.fixed)
+
+    def met_by(self, rows: Value) -> Value:
+        """K x R against what is added to every cell: K x N."""
+        met = rows @ self.added.permute(1, 0)
+        return met if self.where is None else self.where.spread_columns(met)
+
+    def weighed(self, weights: Value) -> Value:
+        """The sums, by weights K x N, of what is added: K x R."""
+        here = weights if self.where is None else self.where.crop(weights)
+        return here @ self.added
 
 
 def exchange(
@@ -85,7 +136,7 @@ def tokens_to_image(attention: Attention, tokens: Value, cells: Cells, pe: Value
     scores = _scores(attention, q, attention.k_proj, cells, pe)
     weights = scores.graph("Softmax", scores, axis=-1)  # heads x T x N
     width = value_proj.in_features if cells.into is None else len(cells.into)
-    seen = (_flat(weights) @ cells.added).reshape(n, -1, width)
+    seen = cells.weighed(_flat(weights)).reshape(n, -1, width)
     values = seen @ _from_added(value_proj, cells, n).transpose(1, 2)  # heads x T x d
     if cells.fixed is None:
         return linear(_merged(values) + value_proj.bias, attention.out_proj)
@@ -117,7 +168,7 @@ def _scores(
     known = linear(pe if cells.fixed is None else cells.fixed + pe, projection)  # N x heads*d
     known = known.reshape(0, n, -1).permute(1, 2, 0)  # heads x d x N
     asked = _flat(tokens @ _from_added(projection, cells, n))  # heads*T x R
-    met = asked @ cells.added.permute(1, 0)
+    met = cells.met_by(asked)
     here = tokens @ known
     return here + met.graph("Reshape", met, here.graph("Shape", here))
 

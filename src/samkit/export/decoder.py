@@ -9,7 +9,15 @@ from torch import Tensor, nn
 from samkit.export.attention import Cells, exchange
 from samkit.export.constants import EMBEDDING, OUTPUT_NAMES, PROMPT_NAMES
 from samkit.export.graph import Graph, Operand, Value
-from samkit.export.layers import gelu, mlp, parallel_mlps, product, scaled
+from samkit.export.layers import (
+    gelu,
+    mlp,
+    of_unit_length,
+    parallel_mlps,
+    product,
+    relu,
+    scale_and_shift,
+)
 from samkit.export.prompts import Prompt, drawn_image, mask_features, point_tokens, positions
 from samkit.inference.embeddings import embedding_shapes
 from samkit.modeling import Sam
@@ -43,7 +51,7 @@ def prompted_decoder(sam: Sam, opset: int) -> "ModelProto":
     coords, labels, mask, has_mask = map(graph.input, PROMPT_NAMES, sizes)
     prompt = Prompt(coords.reshape(-1, 2), labels.reshape(-1, 1), mask, has_mask)
     if encoder.prompt_maps:
-        cells = Cells(drawn_image(encoder, decoder.mixer, image, prompt))
+        cells = drawn_image(encoder, decoder.mixer, image, prompt)
     else:
         cells = _with_mask(encoder, image, prompt)
     out_tokens = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
@@ -82,7 +90,7 @@ def _upscaled(
     The norm takes the mean of every pixel away: so the layer before it, and the finer features that
     are added there, are centred beforehand. Finer features and bias are one matrix to add to.
     """
-    first, norm, _, second, _ = decoder.output_upscaling
+    first, norm, activation, second, _ = decoder.output_upscaling
     assert isinstance(first, nn.ConvTranspose2d) and isinstance(second, nn.ConvTranspose2d)
     assert isinstance(norm, LayerNorm2d)
     h, w = grid
@@ -93,19 +101,23 @@ def _upscaled(
         by_cell = finer.reshape(-1, h, 2, w, 2).permute(1, 3, 2, 4, 0)
         plus = by_cell.reshape(h * w, -1) + plus
     x = product(cells, weight.flatten(1), plus).reshape(-1, first.out_channels)
-    x = gelu(scaled(x, norm))
+    scale, shift = (value.repeat(4) for value in scale_and_shift(norm))
+    x = of_unit_length(x, norm).reshape(h * w, -1) * scale + shift  # rows of few values are slow
+    act = gelu if isinstance(activation, nn.GELU) else relu
+    x = act(x).reshape(-1, first.out_channels)
     weight, plus = second.weight.permute(0, 2, 3, 1), _bias(second).repeat(4)
     if "stride_2" in fine:
         by_cell = fine["stride_2"].reshape(-1, h, 2, 2, w, 2, 2).permute(1, 4, 2, 5, 3, 6, 0)
         plus = by_cell.reshape(4 * h * w, -1) + plus
-    return gelu(product(x, weight.flatten(1), plus).reshape(-1, second.out_channels))
+    return act(product(x, weight.flatten(1), plus).reshape(-1, second.out_channels))
 
 
 def _to_image(flat: Value, grid: tuple[int, int]) -> Value:
     """Pixels in the layout of `_upscaled`, 4 x N*4*4, to 1 x 4 x 4h x 4w."""
     h, w = grid
-    parted = flat.reshape(-1, h, w, 2, 2, 2, 2).permute(0, 1, 3, 5, 2, 4, 6)
-    return parted.reshape(1, -1, 4 * h, 4 * w)
+    parted = flat.reshape(-1, w, 2, 2, 2, 2)  # (token, row of cells), column, y, x, finer y, finer x
+    parted = parted.permute(0, 2, 1, 3, 4, 5)  # onnxruntime is quick with one axis that moves
+    return parted.permute(0, 1, 4, 2, 3, 5).reshape(1, -1, 4 * h, 4 * w)
 
 
 def _centred(x: Tensor) -> Tensor:

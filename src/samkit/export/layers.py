@@ -44,18 +44,31 @@ def gelu(x: Value) -> Value:
     return x * (graph("Erf", x * 0.5**0.5) + 1.0) * 0.5
 
 
+def relu(x: Value) -> Value:
+    """What is above 0."""
+    return x.graph("Relu", x)
+
+
 def normalised(x: Value, norm: nn.LayerNorm | LayerNorm2d, axis: int = -1) -> Value:
     """Layer normalisation along an axis, step by step (docs/export.md)."""
-    return scaled(x - x.reduce("ReduceMean", axis), norm, axis)
+    scale, shift = scale_and_shift(norm)
+    shape = [-1, *[1] * (-1 - axis)]
+    unit = of_unit_length(x - x.reduce("ReduceMean", axis), norm, axis)
+    return unit * scale.view(shape) + shift.view(shape)
 
 
-def scaled(centred: Value, norm: nn.LayerNorm | LayerNorm2d, axis: int = -1) -> Value:
-    """The same of values whose mean along the axis is 0 already."""
-    graph, channels = centred.graph, norm.weight.numel()
-    squares = centred.reduce("ReduceSumSquare", axis)
-    spread = graph("Sqrt", squares * (1 / channels) + norm.eps)
-    shape = [channels, *[1] * (-1 - axis)]
-    return centred * graph("Reciprocal", spread) * norm.weight.view(shape) + norm.bias.view(shape)
+def of_unit_length(centred: Value, norm: nn.LayerNorm | LayerNorm2d, axis: int = -1) -> Value:
+    """Values whose mean along an axis is 0, with 1 (nearly: the norm's eps) as sum of squares."""
+    graph = centred.graph
+    # A row of numbers and one number: onnxruntime is slow with a column and one number.
+    squares = centred.reduce("ReduceSumSquare", axis, keep=False)
+    length = graph("Sqrt", squares + torch.tensor(norm.weight.numel() * norm.eps))
+    return centred * graph("Unsqueeze", graph("Reciprocal", length), graph.integers(axis))
+
+
+def scale_and_shift(norm: nn.LayerNorm | LayerNorm2d) -> tuple[Tensor, Tensor]:
+    """What makes the norm's result of `of_unit_length`: C each."""
+    return norm.weight * norm.weight.numel() ** 0.5, norm.bias
 
 
 def convolution(x: Value, layer: nn.Conv2d, bias: Tensor | None = None) -> Value:

@@ -11,6 +11,7 @@ import torch
 from onnx import TensorProto
 from torch import nn
 
+from samkit.export.attention import Cells, Rectangle
 from samkit.export.graph import Graph, Value
 from samkit.export.layers import convolution, gelu, normalised
 from samkit.modeling.common import LayerNorm2d
@@ -85,8 +86,8 @@ def mask_features(encoder: PromptEncoder, maps: Value) -> Value:
 
 def drawn_image(
     encoder: PromptEncoder, mixer: nn.Sequential, image: Value, prompt: Prompt
-) -> Value:
-    """The image 1 x C x h x w under a prompt that is drawn, and mixed: cells N x C.
+) -> Cells:
+    """The image 1 x C x h x w under a prompt that is drawn, and mixed.
 
     What no prompt reaches is the mixed image under nothing drawn, which the image alone decides.
     """
@@ -107,14 +108,12 @@ def drawn_image(
     change = convolution(mask_features(encoder, maps), last, bias)
     change = change - graph.constant(no_mask) * prompt.has_mask
     around = (window.outer_start, window.outer_end)
-    anew = _mixed(untouched.slice(*around, 2, 3) + change, mixer).permute(0, 2, 3, 1)
-    anew = anew - settled.slice(*around, 1, 2)
     inner = (window.inner_start - window.outer_start, window.inner_end - window.outer_start)
-    none = graph.integers(0)
-    before = [none, window.inner_start, none]
-    after = [none, graph.integers(h, w) - window.inner_end, none]
-    changes = graph("Pad", anew.slice(*inner, 1, 2), graph.concat([*before, *after], axis=0))
-    return (settled + changes).reshape(h * w, -1)
+    anew = _mixed(untouched.slice(*around, 2, 3) + change, mixer, inner).permute(0, 2, 3, 1)
+    where = Rectangle(window.inner_start, window.inner_end, (h, w))
+    added = anew - settled.slice(where.start, where.end, 1, 2)
+    channels = encoder.embed_dim
+    return Cells(added.reshape(-1, channels), settled.reshape(h * w, channels), where=where)
 
 
 @dataclass(frozen=True)
@@ -210,11 +209,17 @@ def _drawn(encoder: PromptEncoder, prompt: Prompt, window: _Window) -> Value:
     return graph.concat([graph("Unsqueeze", graph.concat(drawn, 0), graph.integers(0)), mask], 1)
 
 
-def _mixed(image: Value, mixer: nn.Sequential) -> Value:
-    """`MaskDecoder.mixer`, channels first."""
+def _mixed(
+    image: Value, mixer: nn.Sequential, wanted: tuple[Value, Value] | None = None
+) -> Value:
+    """`MaskDecoder.mixer`, channels first. wanted: cells of the result, from and up to (y, x)."""
+    *_, last = mixer
     for block in mixer:
         assert isinstance(block, MixerBlock)
-        y = gelu(normalised(convolution(image, block.depthwise), block.norm, axis=-3))
+        y = convolution(image, block.depthwise)
+        if block is last and wanted is not None:  # the rest stays within a cell
+            y, image = (value.slice(*wanted, 2, 3) for value in (y, image))
+        y = gelu(normalised(y, block.norm, axis=-3))
         weight = block.pointwise.weight[..., None, None]
         image = image + image.graph("Conv", y, weight, block.pointwise.bias)
     return image

@@ -18,6 +18,9 @@ SINGLE = slice(0, 1)
 MULTI = slice(1, None)
 """The output tokens that answer one ambiguous prompt: whole, part, sub-part in no fixed order."""
 
+ACTIVATIONS: Mapping[str, type[nn.Module]] = {"gelu": nn.GELU, "relu": nn.ReLU}
+"""Of the upscaling, by the names of `MaskDecoderConfig.upscaling_activation`."""
+
 FINE_NAMES = ("stride_4", "stride_2")
 """Finer features that an encoder may name; each is added at its step of the upscaling."""
 
@@ -51,12 +54,13 @@ class MaskDecoder(nn.Module):
         self.transformer = TwoWayTransformer(config, dim)
         self.iou_token = nn.Embedding(1, dim)
         self.mask_tokens = nn.Embedding(tokens, dim)
+        activation = ACTIVATIONS[config.upscaling_activation]
         self.output_upscaling = nn.Sequential(
             nn.ConvTranspose2d(dim, dim // 4, kernel_size=2, stride=2),
             LayerNorm2d(dim // 4),
-            nn.GELU(),
+            activation(),
             nn.ConvTranspose2d(dim // 4, dim // 8, kernel_size=2, stride=2),
-            nn.GELU(),
+            activation(),
         )
         self.output_hypernetworks_mlps = nn.ModuleList(
             MLP(dim, dim, dim // 8, 3) for _ in range(tokens)
