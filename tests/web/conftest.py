@@ -14,10 +14,8 @@ from PIL import Image
 HERE = Path(__file__).resolve().parent
 PAGE = ROOT / "src" / "samkit" / "annotate" / "page" / "index.html"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-OPTIONS: dict[str, Any] = {
-    "executable_path": CHROMIUM,
-    "args": ["--no-sandbox", "--disable-gpu"],
-}
+FLAGS = ["--no-sandbox", "--disable-gpu"]
+QUICK = "--js-flags=--liftoff-only"  # code that is not kept is not worth compiling thoroughly
 VIEWPORT: Any = {"width": 1360, "height": 820}
 PICTURES = ("astronaut", "chelsea", "coffee", "rocket")
 COPIES = 9  # of each picture; no two tests have the same copy
@@ -103,7 +101,7 @@ def _chromium() -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def _browser(_chromium: Any) -> Iterator[Any]:
     """Headless Chromium without a profile of its own."""
-    browser = _chromium.launch(**OPTIONS)
+    browser = _chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, QUICK])
     yield browser
     browser.close()
 
@@ -112,7 +110,9 @@ def _browser(_chromium: Any) -> Iterator[Any]:
 def _profile(_chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Headless Chromium with a profile on the disk, where it keeps compiled code."""
     folder = tmp_path_factory.mktemp("profile")
-    context = _chromium.launch_persistent_context(str(folder), viewport=VIEWPORT, **OPTIONS)
+    context = _chromium.launch_persistent_context(
+        folder, executable_path=CHROMIUM, args=FLAGS, viewport=VIEWPORT
+    )
     yield context
     context.close()
 
