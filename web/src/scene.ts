@@ -35,6 +35,7 @@ stage.paintWith("cursor", (context, view) => {
   const at = cursor.value ?? pointer;
   const pixels = hasRing();
   ringDrawn = at !== null && (pixels || cursor.value !== null);
+  stage.setEmpty("cursor", !ringDrawn);
   if (!at || !ringDrawn) return;
   const rings = [["rgb(0 0 0 / .7)", 3], ["white", 1.25]] as const;
   for (const [colour, width] of rings) {
@@ -77,6 +78,7 @@ export function showObjects(changed?: readonly (MaskCrop | undefined)[]): void {
     : everything;
   const active = draft.value?.id;
   const shown = objects.value.filter(({ instance }: MaskObject) => instance.id !== active);
+  stage.setEmpty("masks", shown.length === 0);
   stage.invalidate("masks", committed.repaint(shown, rect));
 }
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from samkit.export.graph import Value
-from samkit.export.layers import linear, normalised, product
+from samkit.export.layers import linear, normalised, normalised_tokens, product
 from samkit.modeling.transformer import Attention, TwoWayAttentionBlock, TwoWayTransformer
 
 
@@ -22,15 +22,18 @@ class Rectangle:
     end: Value
     grid: tuple[int, int]
 
-    def crop(self, rows: Value) -> Value:
+    def cut(self, image: Value) -> Value:
+        """From h x w x C these cells: n x C."""
+        return _rows(image.slice(self.start, self.end, 0, 1))
+
+    def cut_columns(self, rows: Value) -> Value:
         """From K x N the columns of these cells: K x n."""
         flat = rows.reshape(0, *self.grid).slice(self.start, self.end, 1, 2)
         return flat.graph("Flatten", flat, axis=1)
 
     def spread(self, cells: Value) -> Value:
-        """n x C to N x C, 0 in all other cells."""
-        padded = self._padded(cells, cells.graph.integers(-1), last=True)
-        return padded.reshape(self.grid[0] * self.grid[1], -1)
+        """n x C to h x w x C, 0 in all other cells."""
+        return self._padded(cells, cells.graph.integers(-1), last=True)
 
     def spread_columns(self, rows: Value) -> Value:
         """K x n to K x N, 0 in all other cells."""
@@ -63,7 +66,7 @@ class Cells:
     added: Value
     """N x R, or n x R of the cells in `where`: depends on the prompt."""
     fixed: Value | None = None
-    """N x C: depends on the image alone; zero where None."""
+    """N x C, or h x w x C beside `where`: depends on the image alone; zero where None."""
     into: Tensor | None = None
     """R x C; the identity where None."""
     where: Rectangle | None = None
@@ -72,10 +75,17 @@ class Cells:
     @property
     def whole(self) -> Value:
         """All together, N x C."""
-        added = self.added if self.where is None else self.where.spread(self.added)
+        if self.where is not None:
+            spread = self.where.spread(self.added)
+            return _rows(spread if self.fixed is None else spread + self.fixed)
         if self.into is None:
-            return added if self.fixed is None else added + self.fixed
-        return product(added, self.into, 0.0 if self.fixed is None else self.fixed)
+            return self.added if self.fixed is None else self.added + self.fixed
+        return product(self.added, self.into, 0.0 if self.fixed is None else self.fixed)
+
+    @property
+    def known(self) -> Value | None:
+        """What is fixed, N x C."""
+        return self.fixed if self.fixed is None or self.where is None else _rows(self.fixed)
 
     def met_by(self, rows: Value) -> Value:
         """K x R against what is added to every cell: K x N."""
@@ -84,7 +94,7 @@ class Cells:
 
     def weighed(self, weights: Value) -> Value:
         """The sums, by weights K x N, of what is added: K x R."""
-        here = weights if self.where is None else self.where.crop(weights)
+        here = weights if self.where is None else self.where.cut_columns(weights)
         return here @ self.added
 
 
@@ -99,7 +109,7 @@ def exchange(
         cells = Cells(keys)
     last = transformer.final_attn_token_to_image
     queries = queries + tokens_to_image(last, queries + tokens, cells, pe)
-    return normalised(queries, transformer.norm_final_attn), cells.whole
+    return normalised_tokens(queries, transformer.norm_final_attn), cells.whole
 
 
 def _layer(
@@ -109,11 +119,11 @@ def _layer(
         queries = _self_attention(layer.self_attn, queries, queries)
     else:
         queries = queries + _self_attention(layer.self_attn, queries + token_pe, queries)
-    queries = normalised(queries, layer.norm1)
+    queries = normalised_tokens(queries, layer.norm1)
     attended = tokens_to_image(layer.cross_attn_token_to_image, queries + token_pe, cells, pe)
-    queries = normalised(queries + attended, layer.norm2)
+    queries = normalised_tokens(queries + attended, layer.norm2)
     hidden = queries.graph("Relu", linear(queries, layer.mlp.lin1))
-    queries = normalised(queries + linear(hidden, layer.mlp.lin2), layer.norm3)
+    queries = normalised_tokens(queries + linear(hidden, layer.mlp.lin2), layer.norm3)
     keys = image_with_tokens(
         layer.cross_attn_image_to_token, cells, pe, queries + token_pe, queries
     )
@@ -138,9 +148,9 @@ def tokens_to_image(attention: Attention, tokens: Value, cells: Cells, pe: Value
     width = value_proj.in_features if cells.into is None else len(cells.into)
     seen = cells.weighed(_flat(weights)).reshape(n, -1, width)
     values = seen @ _from_added(value_proj, cells, n).transpose(1, 2)  # heads x T x d
-    if cells.fixed is None:
+    if cells.known is None:
         return linear(_merged(values) + value_proj.bias, attention.out_proj)
-    known = _heads(linear(cells.fixed, value_proj), n)  # heads x N x d
+    known = _heads(linear(cells.known, value_proj), n)  # heads x N x d
     return linear(_merged(values + weights @ known), attention.out_proj)
 
 
@@ -165,7 +175,7 @@ def _scores(
     """Projected tokens T x heads*d against the projection of all cells: heads x T x N."""
     n = attention.num_heads
     tokens = _heads(_scaled(tokens, attention), n)
-    known = linear(pe if cells.fixed is None else cells.fixed + pe, projection)  # N x heads*d
+    known = linear(pe if cells.known is None else cells.known + pe, projection)  # N x heads*d
     known = known.reshape(0, n, -1).permute(1, 2, 0)  # heads x d x N
     asked = _flat(tokens @ _from_added(projection, cells, n))  # heads*T x R
     met = cells.met_by(asked)
@@ -193,6 +203,11 @@ def _merged(x: Value) -> Value:
     """heads x T x d to T x heads*d."""
     by_token = x.permute(1, 0, 2)
     return x.graph("Flatten", by_token, axis=1)
+
+
+def _rows(grid: Value) -> Value:
+    """h x w x C to N x C."""
+    return grid.graph("Flatten", grid, axis=2)
 
 
 def _flat(x: Value) -> Value:

@@ -101,7 +101,8 @@ def drawn_image(
         nothing = encoder.mask_downscaling(weight.new_zeros(1, 4, 4, 4))  # 1 x C x 1 x 1
         bias = last.get_parameter("bias") - nothing.flatten()
     untouched = image + (no_mask + nothing)
-    settled = _mixed(untouched, mixer).permute(0, 2, 3, 1)
+    channels = encoder.embed_dim
+    settled = _mixed(untouched, mixer).permute(0, 2, 3, 1).reshape(h, w, channels)
     prompt = _with_padding(prompt)
     window = _window(encoder, prompt, _reach(mixer))
     maps = _drawn(encoder, prompt, window)
@@ -111,9 +112,8 @@ def drawn_image(
     inner = (window.inner_start - window.outer_start, window.inner_end - window.outer_start)
     anew = _mixed(untouched.slice(*around, 2, 3) + change, mixer, inner).permute(0, 2, 3, 1)
     where = Rectangle(window.inner_start, window.inner_end, (h, w))
-    added = anew - settled.slice(where.start, where.end, 1, 2)
-    channels = encoder.embed_dim
-    return Cells(added.reshape(-1, channels), settled.reshape(h * w, channels), where=where)
+    added = anew.reshape(-1, channels) - where.cut(settled)
+    return Cells(added, settled, where=where)
 
 
 @dataclass(frozen=True)

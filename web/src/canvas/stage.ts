@@ -24,6 +24,7 @@ export class Stage {
 
   private readonly canvases = new Map<Layer, HTMLCanvasElement>();
   private readonly painters = new Map<Layer, Painter>();
+  private readonly empty = new Set<Layer>();
   private readonly dirty = new Map<Layer, Rect | typeof EVERYTHING>();
   private ratio = 1;
   private scheduled = false;
@@ -36,6 +37,7 @@ export class Stage {
       canvas.setAttribute("aria-hidden", "true");
       element.append(canvas);
       this.canvases.set(layer, canvas);
+      this.setEmpty(layer, this.empty.has(layer));
     }
     const observer = new ResizeObserver(() => this.resize(element));
     observer.observe(element);
@@ -45,6 +47,14 @@ export class Stage {
 
   paintWith(layer: Layer, painter: Painter): void {
     this.painters.set(layer, painter);
+  }
+
+  /** Leaves a layer with nothing in it out of the frames, where each layer costs its time. */
+  setEmpty(layer: Layer, empty: boolean): void {
+    if (empty) this.empty.add(layer);
+    else this.empty.delete(layer);
+    const canvas = this.canvases.get(layer);
+    if (canvas) canvas.style.visibility = empty ? "hidden" : "visible";
   }
 
   canvas(layer: Layer): HTMLCanvasElement | undefined {

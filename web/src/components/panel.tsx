@@ -2,7 +2,7 @@ import { useState } from "preact/hooks";
 import { colourOf, css } from "../colours";
 import { update } from "../committed";
 import { inTurn } from "../editor";
-import { act } from "../input";
+import { act } from "../actions";
 import { toggleLabel } from "../labels";
 import { areaOf, type MaskObject } from "../objects";
 import {

@@ -1,4 +1,4 @@
-import { act } from "../input";
+import { act } from "../actions";
 import { ACTIONS, type Action } from "../keys";
 import { bindings, brushSize, draft, draftChanges, tool, type ToolName } from "../state";
 import { Icon, type IconName } from "./icons";

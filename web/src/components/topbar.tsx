@@ -1,4 +1,4 @@
-import { act } from "../input";
+import { act } from "../actions";
 import { draft, holder, image, images, progress, project, saver, seconds, statistics, dialog } from "../state";
 import { clock } from "../timer";
 import { Icon } from "./icons";
