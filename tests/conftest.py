@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+from forked import Forked
 from PIL import Image
 
 from samkit.modeling import (
@@ -25,6 +26,20 @@ from samkit.modeling import (
 )
 
 SHARED = Path(os.environ.get("SAMKIT_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One of several test processes gets the tests that fork, so that libraries load once more."""
+    for item in items:
+        if isinstance(item, pytest.Function) and "forked" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group("forked"))
+
+
+@pytest.fixture(scope="session")
+def forked() -> type[Forked]:
+    """Runs code in a process of its own that is quick to start."""
+    return Forked
 
 
 @pytest.fixture(scope="session")

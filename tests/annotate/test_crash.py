@@ -1,8 +1,6 @@
 """kill -9 at any moment: what was acknowledged is there."""
 
 import random
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,25 +18,24 @@ from samkit.annotate.tables import Instance, Operation
 from samkit.masks import rle
 
 _SERVER = """
-import sys
 from pathlib import Path
 from samkit.annotate.serving import Job, serve
 serve(
-    Job(photos=[Path(sys.argv[1])], folder=Path(sys.argv[2])),
+    Job(photos=[Path({!r})], folder=Path({!r})),
     lambda address: print(address, flush=True),
 )
 """
 
 
 @contextmanager
-def running(photographs: Path, folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def running(forked: Any, photographs: Path, folder: Path) -> Iterator[tuple[Any, str]]:
     """A real server without a model, and its address."""
-    words = [sys.executable, "-c", _SERVER, str(photographs), str(folder)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield process, process.stdout.readline().strip()
-        finally:
-            process.kill()
+    process = forked(_SERVER.format(str(photographs), str(folder)))
+    try:
+        yield process, process.stdout.readline().strip()
+    finally:
+        process.kill()
+        process.wait()
 
 
 def operations_of(name: str, chance: random.Random) -> Iterator[dict[str, Any]]:
@@ -79,9 +76,9 @@ class Annotator(threading.Thread):
 @pytest.mark.parametrize(
     "seed", [*range(3), *(pytest.param(n, marks=pytest.mark.slow) for n in range(3, 50))]
 )
-def test_what_was_acknowledged_survives(tmp_path, photographs, seed):
+def test_what_was_acknowledged_survives(tmp_path, photographs, forked, seed):
     folder, chance = tmp_path / "p", random.Random(seed)
-    with running(photographs, folder) as (process, address):
+    with running(forked, photographs, folder) as (process, address):
         image = next(i["id"] for i in Client(address).images() if i["name"] == "0.png")
         people = [Annotator(address, image, name, seed) for name in ("ann", "bob")]
         for person in people:
@@ -109,7 +106,7 @@ def test_what_was_acknowledged_survives(tmp_path, photographs, seed):
         if person.pending is None or person.pending["op"] not in log:
             assert instances[last["instance"]].deleted == (last["kind"] == "delete")
     assert set(log) <= {p.pending["op"] for p in people if p.pending}  # saved, not yet answered
-    with running(photographs, folder) as (_, address):
+    with running(forked, photographs, folder) as (_, address):
         for person in people:
             client = Client(address, person.client.name)
             sent = person.acknowledged[-1:] + ([person.pending] if person.pending else [])

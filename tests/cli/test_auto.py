@@ -6,8 +6,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import fields
 from pathlib import Path
@@ -389,18 +387,6 @@ def test_every_setting_is_a_flag_and_presets_fill_those_not_given(
             assert getattr(seen[-1], field.name) in (7, 0.5)
 
 
-def in_a_process(words: list[str]) -> subprocess.Popen[str]:
-    samkit = os.path.join(os.path.dirname(sys.executable), "samkit")
-    return subprocess.Popen(
-        [samkit, *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # A shell's background jobs ignore Ctrl-C, and so would their children.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-
-
 @pytest.mark.parametrize(
     ("kind", "format"),
     [
@@ -411,27 +397,27 @@ def in_a_process(words: list[str]) -> subprocess.Popen[str]:
     ],
 )
 def test_killed_in_the_middle_nothing_is_half_written_and_a_rerun_goes_on(
-    samkit, here, everything, kind, format, photograph
+    samkit, forked, here, everything, kind, format, photograph
 ) -> None:
-    for seed in range(30):
+    count = 10
+    for seed in range(count):
         photograph(here / "photos" / f"{seed:02}.png", seed, (200, 200))
     words = ["auto", "photos", "-o", "out", "--overlay", "--format", format, *everything]
     words[words.index("--points-per-side") + 1] = "16"  # a while for each image
-    process = in_a_process(words)
-    assert process.stderr is not None
+    process = forked.samkit(*words)
     for line in process.stderr:
-        if line.startswith("[3/30]"):
+        if line.startswith(f"[3/{count}]"):
             break
     time.sleep(0.05)
     process.send_signal(kind)
-    _, rest = process.communicate(timeout=120)
-    assert process.returncode == {2: 130, 15: 143, 9: -9}[int(kind)]
+    _, rest = process.communicate()
+    assert process.poll() == {2: 130, 15: 143, 9: -9}[int(kind)]
     if kind == signal.SIGINT:
         assert "goes on from there" in rest
         assert "Traceback" not in rest
 
     files = everything_in(Path("out"))
-    assert 3 <= sum(name.endswith("_overlay.jpg") for name in files) < 30
+    assert 3 <= sum(name.endswith("_overlay.jpg") for name in files) < count
     for name in files:
         path = Path("out", name)
         if name.endswith(".json"):
@@ -450,7 +436,7 @@ def test_killed_in_the_middle_nothing_is_half_written_and_a_rerun_goes_on(
     assert done.code == 0
     whole = int(re.search(r"(\d+) images done before", done.out)[1])
     assert 3 <= whole <= sum(name.endswith("_overlay.jpg") for name in files)
-    assert "30 images done before" in samkit(words).out
+    assert f"{count} images done before" in samkit(words).out
 
 
 def test_second_process_in_the_same_folder_is_sent_away(samkit, photos, everything) -> None:

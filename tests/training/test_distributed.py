@@ -1,9 +1,9 @@
 """Two processes train as one would."""
 
-import os
-import subprocess
-import sys
+import socket
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -41,29 +41,40 @@ world.leave()
 """
 
 
-def train(store: Path, out: Path, processes: int) -> dict[str, object]:
-    out.mkdir()
-    script = out / "train.py"
-    script.write_text(CODE.format(here=str(Path(__file__).parent), store=str(store), out=str(out)))
-    command = [sys.executable]
-    if processes > 1:
-        command += ["-m", "torch.distributed.run", "--standalone", "--nnodes=1"]
-        command += [f"--nproc-per-node={processes}"]
-    subprocess.run(
-        [*command, str(script)], check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=300
-    )
-    return torch.load(out / "seen.pt", weights_only=True)
+@pytest.fixture
+def train(store: Path, tmp_path: Path, forked: Any) -> Callable[[int], dict[str, Any]]:
+    """Trains with so many processes, with the environment that torchrun gives to each."""
+
+    def run(processes: int) -> dict[str, Any]:
+        out = tmp_path / str(processes)
+        out.mkdir()
+        code = CODE.format(here=str(Path(__file__).parent), store=str(store), out=str(out))
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+        worlds = [
+            {"RANK": str(rank), "WORLD_SIZE": str(processes), **address}
+            for rank in range(processes)
+        ]
+        started = [forked(code, **world) for world in worlds if processes > 1] or [forked(code)]
+        for process in started:
+            _, errors = process.communicate()
+            assert process.poll() == 0, errors
+        return torch.load(out / "seen.pt", weights_only=True)
+
+    return run
 
 
-def test_two_processes_give_one_process_s_losses_and_weights(store: Path, tmp_path: Path) -> None:
-    one, two = train(store, tmp_path / "one", 1), train(store, tmp_path / "two", 2)
+def test_two_processes_give_one_process_s_losses_and_weights(
+    train: Callable[[int], dict[str, Any]], tmp_path: Path
+) -> None:
+    one, two = train(1), train(2)
     assert len(one["losses"]) == 3
     assert one["losses"] == pytest.approx(two["losses"], abs=1e-5)
     for name, value in one["weights"].items():
         if name.endswith("k_proj.bias"):
             continue  # attention does not depend on it, so its gradient is rounding alone
         assert torch.allclose(value, two["weights"][name], atol=1e-5), name
-    assert load_state(tmp_path / "two")["step"] == 3
+    assert load_state(tmp_path / "2")["step"] == 3
 
 
 def test_a_batch_that_cannot_be_shared_is_refused() -> None:

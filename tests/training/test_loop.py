@@ -2,9 +2,6 @@
 
 import errno
 import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -43,7 +40,9 @@ def test_a_run_that_is_asked_to_stop_saves_and_goes_on(tmp_path: Path, trainer) 
     assert trainer(tmp_path).step == 1
 
 
-def test_a_killed_run_resumes_from_a_whole_state(tmp_path: Path, store: Path, trainer) -> None:
+def test_a_killed_run_resumes_from_a_whole_state(
+    tmp_path: Path, store: Path, trainer, forked
+) -> None:
     """kill -9 at a random moment, while states are saved after every step."""
     code = f"""
 import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
@@ -62,14 +61,12 @@ recipe = replace(RECIPES["debug"], steps=10**6, warmup=2, cooldown=0.3, crop_sca
 photos = Photographs([("store", StoreReader(Path({str(store)!r})))])
 Trainer(Sam(TINY).train(), photos, recipe, Path({str(tmp_path)!r})).run()
 """
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], env=os.environ | {"OMP_NUM_THREADS": "1"}
-    )
+    process = forked(code)
     deadline = time.monotonic() + 120
     while (load_state(tmp_path) or {"step": 0})["step"] < 2:
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.wait()
     reached = load_state(tmp_path)["step"]
     resumed = trainer(tmp_path, steps=10**6, save_every=1)
