@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps
 
-from samkit import images
+from samkit import images, pixels
 from samkit.errors import ImageError, UsageError
 
 ROW = np.arange(24, dtype=np.uint8).reshape(4, 6) * 10
@@ -115,8 +115,8 @@ def test_sixteen_bits_are_divided_by_257(kind):
     deep = np.array([[0, 128, 129, 257, 4095], [32767, 32768, 65278, 65406, 65535]], np.uint16)
     expect = np.rint(deep / 257)
     assert (images.read(encoded(deep, kind)) == gray(expect)).all()
-    assert (images.from_array(deep) == gray(expect)).all()
-    assert (images.from_array(deep.astype(">u2")) == gray(expect)).all()
+    assert (pixels.from_array(deep) == gray(expect)).all()
+    assert (pixels.from_array(deep.astype(">u2")) == gray(expect)).all()
 
 
 def test_32_bit_integers_beyond_16_bits_are_stretched():
@@ -128,7 +128,7 @@ def test_floats_within_one_are_scaled_and_others_stretched():
     unit = np.array([[0, 0.25, 0.5, 1]], np.float32)
     wide = np.array([[np.nan, -5, 5, 15, np.inf, -np.inf]], np.float32)
     assert (images.read(encoded(unit, "TIFF")) == gray([[0, 64, 128, 255]])).all()
-    assert (images.from_array(unit) == gray([[0, 64, 128, 255]])).all()
+    assert (pixels.from_array(unit) == gray([[0, 64, 128, 255]])).all()
     assert (images.read(encoded(wide, "TIFF")) == gray([[0, 0, 128, 255, 255, 0]])).all()
 
 
@@ -136,7 +136,7 @@ def test_floats_within_one_are_scaled_and_others_stretched():
 def test_odd_floats_do_not_break_the_rule(values):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        image = images.from_array(np.array([values], np.float32))
+        image = pixels.from_array(np.array([values], np.float32))
     assert image.shape == (1, len(values), 3)
 
 
@@ -145,8 +145,8 @@ def test_transparency_is_laid_on_white():
     half = np.dstack([np.zeros_like(COLOUR), np.full_like(ROW, 128)])
     assert (images.read(encoded(clear)) == 255).all()
     assert (images.read(encoded(half)) == 127).all()
-    assert (images.from_array(half) == 127).all()
-    assert (images.from_array(half.astype(np.uint16) * 257) == 127).all()
+    assert (pixels.from_array(half) == 127).all()
+    assert (pixels.from_array(half.astype(np.uint16) * 257) == 127).all()
     assert (images.read(encoded(Image.new("LA", (3, 2), (0, 0)))) == 255).all()
 
 
@@ -175,7 +175,7 @@ def test_other_colour_spaces_are_converted(mode):
         image = photo.convert("P").convert("PA")
     else:
         image = photo.convert(mode)
-    got = images._rgb(image, "x").astype(int)
+    got = pixels.rgb(image, "x").astype(int)
     assert np.abs(got - (200, 100, 50)).max() <= (51 if mode == "PA" else 3)
 
 
@@ -294,13 +294,13 @@ def test_hostile_files_raise_nothing_but_image_errors(data, changes, keep):
 
 @pytest.mark.parametrize("shape", [(3, 4), (3, 4, 1)])
 def test_gray_arrays_get_three_channels(shape):
-    assert images.from_array(np.ones(shape, np.uint8)).tolist() == [[[1] * 3] * 4] * 3
-    assert images.from_array(np.ones(shape, bool)).tolist() == [[[255] * 3] * 4] * 3
+    assert pixels.from_array(np.ones(shape, np.uint8)).tolist() == [[[1] * 3] * 4] * 3
+    assert pixels.from_array(np.ones(shape, bool)).tolist() == [[[255] * 3] * 4] * 3
 
 
 def test_rgb_arrays_pass_unchanged():
-    assert (images.from_array(COLOUR) == COLOUR).all()
-    assert np.shares_memory(images.from_array(COLOUR), COLOUR)
+    assert (pixels.from_array(COLOUR) == COLOUR).all()
+    assert np.shares_memory(pixels.from_array(COLOUR), COLOUR)
 
 
 @pytest.mark.parametrize(
@@ -317,7 +317,7 @@ def test_rgb_arrays_pass_unchanged():
 )
 def test_arrays_that_are_no_pictures_are_refused(array):
     with pytest.raises(ImageError, match=r"image array"):
-        images.from_array(array)
+        pixels.from_array(array)
 
 
 def test_any_nonzero_value_of_a_mask_picture_is_true():

@@ -78,5 +78,11 @@ export function leaveLease(): void {
   wanted = null;
 }
 
+/** The page is closed or put aside: others can have the image at once; it is asked for again later. */
+export function letGo(): void {
+  if (lease) giveBack(lease);
+  lease = null;
+}
+
 const giveBack = (id: string): void =>
   void api.releaseLease(id).catch(() => undefined); // it runs out by itself

@@ -9,6 +9,7 @@ import { StageView } from "./components/stage-view";
 import { Toolbar } from "./components/toolbar";
 import { Topbar } from "./components/topbar";
 import { connect } from "./connection";
+import { letGo } from "./leases";
 import { draft, project, saver, seconds } from "./state";
 import { onToken, watchAddress } from "./token";
 import "./styles/base.css";
@@ -36,6 +37,7 @@ addEventListener("online", () => void saver.value?.flush());
 addEventListener("beforeunload", (event) => {
   if (draft.value?.changed && !draft.value.empty) event.preventDefault();
 });
+addEventListener("pagehide", letGo);
 setInterval(() => (seconds.value = draft.value?.timer.seconds ?? 0), 500);
 effect(() => {
   document.title = project.value ? `${project.value.name} – samkit` : "samkit annotate";

@@ -16,6 +16,7 @@ from samkit.cli.flags import Flag, ModelFlags
 from samkit.cli.progress import waiting
 from samkit.errors import UsageError
 from samkit.masks import rle
+from samkit.pixels import Pixels
 
 if TYPE_CHECKING:
     from samkit.inference.predictor import SamPredictor
@@ -152,7 +153,7 @@ def _write(out: Path, photo: Path, answer: Answer) -> None:
 def _write_overlay(
     out: Path,
     photo: Path,
-    picture: images.Pixels,
+    picture: Pixels,
     masks: list[dict[str, Any]],
     given: prompts.Given,
 ) -> None:

@@ -115,7 +115,8 @@ def _upscaled(
 def _to_image(flat: Value, grid: tuple[int, int]) -> Value:
     """Pixels in the layout of `_upscaled`, 4 x N*4*4, to 1 x 4 x 4h x 4w."""
     h, w = grid
-    parted = flat.reshape(-1, w, 2, 2, 2, 2)  # (token, row of cells), column, y, x, finer y, finer x
+    # (token, row of cells), column, y, x, finer y, finer x
+    parted = flat.reshape(-1, w, 2, 2, 2, 2)
     parted = parted.permute(0, 2, 1, 3, 4, 5)  # onnxruntime is quick with one axis that moves
     return parted.permute(0, 1, 4, 2, 3, 5).reshape(1, -1, 4 * h, 4 * w)
 

@@ -209,9 +209,7 @@ def _drawn(encoder: PromptEncoder, prompt: Prompt, window: _Window) -> Value:
     return graph.concat([graph("Unsqueeze", graph.concat(drawn, 0), graph.integers(0)), mask], 1)
 
 
-def _mixed(
-    image: Value, mixer: nn.Sequential, wanted: tuple[Value, Value] | None = None
-) -> Value:
+def _mixed(image: Value, mixer: nn.Sequential, wanted: tuple[Value, Value] | None = None) -> Value:
     """`MaskDecoder.mixer`, channels first. wanted: cells of the result, from and up to (y, x)."""
     *_, last = mixer
     for block in mixer:

@@ -8,7 +8,6 @@ import torch
 from numpy.typing import NDArray
 
 from samkit.errors import UsageError
-from samkit.images import from_array
 from samkit.inference.candidates import Candidates, CropCandidates, Floats, Progress, find
 from samkit.inference.records import OUTPUT_MODES, to_records
 from samkit.inference.selection import choose, clean, draw
@@ -16,6 +15,7 @@ from samkit.inference.settings import AutomaticMaskSettings, lowered, require_se
 from samkit.inference.transforms import Size
 from samkit.masks.crops import OVERLAP_RATIO, point_grids_all_layers
 from samkit.modeling import Sam
+from samkit.pixels import from_array
 
 Record = dict[str, Any]
 
@@ -94,7 +94,7 @@ class SamAutomaticMaskGenerator:
     def generate(self, image: NDArray[Any], progress: Progress | None = None) -> list[Record]:
         """The masks of an image, as one record each; an empty list where there is none.
 
-        image: H x W x 3 uint8 RGB, or what else `samkit.images.from_array` converts.
+        image: H x W x 3 uint8 RGB, or what else `samkit.pixels.from_array` converts.
         A record holds `segmentation` (H x W bool, or RLE), `area`, `bbox` (XYWH), `predicted_iou`,
         `point_coords` ([[x, y]]), `stability_score` and `crop_box` (XYWH), all in pixels of the
         image. progress: called with (points done, points in all) after every few.

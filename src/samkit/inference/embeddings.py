@@ -16,10 +16,10 @@ from torch import Tensor
 from samkit.checkpoints.identity import model_id
 from samkit.errors import FormatError, UsageError
 from samkit.files import atomic_write
-from samkit.images import from_array
 from samkit.inference.transforms import ResizeLongestSide, Size
 from samkit.modeling import PyramidConfig, Sam
 from samkit.modeling.mask_decoder import FINE_NAMES
+from samkit.pixels import from_array
 
 FORMAT = "samkit-embedding"
 VERSION = "1"
@@ -161,7 +161,7 @@ def embed_images(
 ) -> list[ImageEmbedding]:
     """Embeddings of several images, a batch of them through the encoder at a time.
 
-    images: arrays as `samkit.images.from_array` takes them (H x W x 3 uint8 RGB, and others that
+    images: arrays as `samkit.pixels.from_array` takes them (H x W x 3 uint8 RGB, and others that
     it converts), each of its own size. batch_size: more than 1 pays on a GPU; on a CPU it only
     costs memory. Raises ImageError for an array that is no image.
     """

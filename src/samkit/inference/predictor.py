@@ -14,7 +14,6 @@ from torch import Tensor
 
 from samkit.checkpoints.identity import model_id
 from samkit.errors import UsageError
-from samkit.images import from_array
 from samkit.inference import prompts as prompting
 from samkit.inference.decoding import decode, upscaler_of
 from samkit.inference.embeddings import ImageEmbedding, require_fit, to_chw
@@ -24,6 +23,7 @@ from samkit.inference.transforms import ResizeLongestSide, Size
 from samkit.inference.upscaling import Upscaler
 from samkit.masks.regions import remove_small_regions as without_small
 from samkit.modeling import Sam
+from samkit.pixels import from_array
 
 
 class ImageNotSet(UsageError, RuntimeError):
@@ -66,7 +66,7 @@ class SamPredictor:
     def set_image(self, image: NDArray[Any], image_format: str = "RGB") -> None:
         """Embeds an image, so that prompts can be answered.
 
-        image: H x W x 3 uint8, or what else `samkit.images.from_array` converts (gray, alpha,
+        image: H x W x 3 uint8, or what else `samkit.pixels.from_array` converts (gray, alpha,
             16 bits, floats). image_format: "RGB" or "BGR", the order of the channels.
         Raises ImageError for other arrays.
         """
