@@ -30,10 +30,14 @@ SHARED = Path(os.environ.get("SAMKIT_SHARED", Path(__file__).resolve().parents[2
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One of several test processes gets the tests that fork, so that libraries load once more."""
+    """One of several test processes gets all that fork, one all of PostgreSQL: each has a server."""
     for item in items:
-        if isinstance(item, pytest.Function) and "forked" in item.fixturenames:
+        if not isinstance(item, pytest.Function):
+            continue
+        if "forked" in item.fixturenames:
             item.add_marker(pytest.mark.xdist_group("forked"))
+        elif hasattr(item, "callspec") and "postgresql" in item.callspec.params.values():
+            item.add_marker(pytest.mark.xdist_group("postgresql"))
 
 
 @pytest.fixture(scope="session")

@@ -195,7 +195,7 @@ def database_url(request: pytest.FixtureRequest) -> str | None:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Callable[[], str]]:
-    """URLs of fresh databases of a PostgreSQL server that lives as long as the tests."""
+    """URLs of empty databases of a PostgreSQL server that lives as long as the tests."""
     binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     found = shutil.which("initdb") or (str(binaries[-1]) if binaries else None)
     if found is None:
@@ -231,16 +231,15 @@ class PostgreSQL:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def make_database(self) -> str:
+        """A schema, which is to those who connect what a database is, and made a lot quicker."""
         self.count += 1
         name = f"tests{self.count}"
         import psycopg
 
-        with psycopg.connect(self.address("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
-        return self.address(name)
-
-    def address(self, name: str) -> str:
-        return f"postgresql://samkit@/{name}?host={self.folder}"
+        address = f"postgresql://samkit@/postgres?host={self.folder}"
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute(f"CREATE SCHEMA {name}")
+        return f"{address}&options=-csearch_path%3D{name}"
 
     def _run(self, program: str, *words: str) -> None:
         answer = subprocess.run(

@@ -1,6 +1,5 @@
 """The process that has the model: urgency, crashes, and what the routes make of it."""
 
-import contextlib
 import os
 import signal
 import threading
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import samkit
 from samkit import images
 from samkit.annotate.ahead import Precomputing
 from samkit.annotate.app import create_app
@@ -52,8 +52,11 @@ def prepared():
 
 @pytest.fixture(scope="module")
 def preparing(tiny, prepared, tmp_path_factory):
-    """One process for all tests of this module."""
+    """One process for all tests of this module, which finds what an earlier start left."""
     folder = tmp_path_factory.mktemp("preparing")
+    left = folder / "d" / f"{model_id(load(tiny, device='cpu'))}-{samkit.__version__}"
+    left.mkdir(parents=True)
+    (left / "stale").touch()
     choice = ModelChoice(str(tiny), "cpu", "float32")
     made = Preparing(choice, Cache(folder / "c", 1 << 30), folder / "d", prepared.append)
     yield made
@@ -138,15 +141,12 @@ def test_a_model_that_cannot_be_loaded_is_named(tmp_path):
         Preparing(choice, Cache(tmp_path / "c", 1), tmp_path / "d")
 
 
-def test_what_an_earlier_start_left_of_the_decoder_is_replaced(preparing, tiny, tmp_path):
-    stale = tmp_path / preparing.decoder()[0].name
-    stale.mkdir()
-    choice = ModelChoice(str(tiny), "cpu", "float32")
-    with contextlib.closing(Preparing(choice, Cache(tmp_path / "c", 1), tmp_path)) as started:
-        folder, ready = started.decoder()
-        ready.result(60)
-        assert folder == stale
-        assert (folder / "decoder.onnx").is_file()
+def test_what_an_earlier_start_left_of_the_decoder_is_replaced(preparing):
+    folder, ready = preparing.decoder()
+    ready.result(60)
+    names = ["constants.json", "decoder.onnx", "image.onnx"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    assert list(folder.parent.iterdir()) == [folder]
 
 
 def test_the_routes_serve_embeddings_and_the_decoder(project, preparing):

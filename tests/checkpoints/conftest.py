@@ -47,7 +47,13 @@ TINY_PYRAMID = SamConfig(
         out_chans=16,
     ),
     PromptEncoderConfig(embed_dim=16, mask_in_chans=8, prompt_maps=True),
-    MaskDecoderConfig(num_heads=4, mlp_dim=24, iou_head_hidden_dim=20, mixer_depth=1),
+    MaskDecoderConfig(
+        num_heads=4,
+        mlp_dim=24,
+        iou_head_hidden_dim=20,
+        mixer_depth=1,
+        upscaling_activation="relu",
+    ),
     pixel_mean=(127.0, 127.0, 127.0),
     pixel_std=(128.0, 128.0, 128.0),
 )

@@ -1,6 +1,7 @@
 """Both ways between samkit and transformers' own SamModel, and the table of names between them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,13 @@ def test_what_their_model_cannot_hold_is_not_exported(tiny_pyramid: Sam, tmp_pat
         export_transformers(tiny_pyramid, tmp_path / "out")
 
     assert not (tmp_path / "out").exists()
+
+
+def test_an_upscaling_with_relu_is_not_exported(tiny: Sam, tmp_path: Path) -> None:
+    decoder = replace(tiny.config.mask_decoder, upscaling_activation="relu")
+
+    with pytest.raises(UsageError, match="stays with samkit"):
+        export_transformers(Sam(replace(tiny.config, mask_decoder=decoder)), tmp_path / "out")
 
 
 @torch.no_grad()

@@ -33,7 +33,13 @@ CONFIGS = {
             out_chans=32,
         ),
         PromptEncoderConfig(embed_dim=32, mask_in_chans=16, prompt_maps=True),
-        MaskDecoderConfig(num_heads=4, mlp_dim=32, iou_head_hidden_dim=16, mixer_depth=2),
+        MaskDecoderConfig(
+            num_heads=4,
+            mlp_dim=32,
+            iou_head_hidden_dim=16,
+            mixer_depth=2,
+            upscaling_activation="relu",
+        ),
     ),
 }
 

@@ -92,6 +92,8 @@ def changed(part, **values):
         (changed("image_encoder", embed_dim=None), "embed_dim"),
         (changed("mask_decoder", num_multimask_outputs=10**7), "num_multimask_outputs"),
         (changed("mask_decoder", dropout={}), "dropout"),
+        (changed("mask_decoder", upscaling_activation="tanh"), "upscaling_activation"),
+        (changed("mask_decoder", upscaling_activation=["relu"]), "upscaling_activation"),
         (changed(None, pixel_mean=[1.0, 2.0, "3"]), "pixel_mean"),
         (changed(None, variant=7), "variant"),
     ],
