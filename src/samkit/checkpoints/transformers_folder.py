@@ -57,11 +57,13 @@ def export_transformers(sam: Sam, folder: str | os.PathLike[str]) -> None:
     """Writes a folder that transformers' `SamModel.from_pretrained` and `SamProcessor` load.
 
     The weights are stored as float32. Raises UsageError for a model with parts that SamModel does
-    not have: a convolutional encoder, drawn prompts, a mixer, other than two or more IoU layers.
+    not have: a convolutional encoder, drawn prompts, a mixer, an upscaling without GELU, other than
+    two or more IoU layers.
     """
     encoder, decoder = sam.config.image_encoder, sam.config.mask_decoder
     prompts = sam.config.prompt_encoder
-    if not isinstance(encoder, ViTConfig) or prompts.prompt_maps or decoder.mixer_depth:
+    published = decoder.mixer_depth == 0 and decoder.upscaling_activation == "gelu"
+    if not isinstance(encoder, ViTConfig) or prompts.prompt_maps or not published:
         raise UsageError(
             "transformers' SamModel knows only the published architecture; this model has parts "
             "that it lacks, so it stays with samkit."
