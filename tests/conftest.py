@@ -30,7 +30,7 @@ SHARED = Path(os.environ.get("SAMKIT_SHARED", Path(__file__).resolve().parents[2
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One of several test processes gets all that fork, one all of PostgreSQL: each has a server."""
+    """One of several test processes gets all that fork, and one all of PostgreSQL."""
     for item in items:
         if not isinstance(item, pytest.Function):
             continue

@@ -2,11 +2,14 @@
 
 import json
 import sqlite3
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
 
 from pycocotools.coco import COCO
+
+from samkit.annotate.queueing import LEASE_SECONDS
 
 
 def test_a_reviewer_sends_an_image_back_with_a_comment_and_accepts_it_in_the_end(
@@ -83,6 +86,17 @@ def test_who_opens_what_somebody_has_sees_the_name_and_changes_nothing_before_ta
     bob.pick(photo("astronaut"))  # gives it back
     amy.get("held").wait_for(state="detached")
     amy.wait_for_masks(3)
+
+
+def test_who_leaves_the_page_gives_the_image_to_others_at_once(people: Any, photo: Any) -> None:
+    name = photo("coffee")
+    amy = people("amy", "annotator", name)
+    bob = people("bob", "annotator", name)
+    bob.get("held").wait_for()
+    amy.page.goto("about:blank")
+    started = time.monotonic()
+    bob.get("held").wait_for(state="detached")
+    assert time.monotonic() - started < LEASE_SECONDS / 3  # told, not asked again or run out
 
 
 def test_masks_leave_the_page_in_every_format_it_offers(
