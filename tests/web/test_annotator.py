@@ -94,33 +94,6 @@ def test_the_brush_sets_exactly_its_pixels_and_undo_stays_within_the_object(
     assert mask[80, 100] and not mask[80, 140]
 
 
-def test_the_keyboard_alone_makes_labels_and_deletes_a_mask(
-    annotator: Any, person: Any, photo: Any
-) -> None:
-    name = photo("rocket")
-    person.open(annotator, name)
-    person.get("canvas").focus()
-    for key in ("ArrowLeft", "ArrowUp", "f"):
-        person.key(key)
-    person.get("candidate").first.wait_for()
-    person.key("Tab")
-    person.key("t")
-    person.page.keyboard.type("rocket")
-    person.key("Enter")
-    person.commit(1)
-    person.wait_until("saved")
-    (made,) = annotator.instances(name)
-    assert made["labels"] == ["rocket"]
-    assert made["stage"] == "manual"
-    assert made["seconds"] > 0
-    person.key("j")
-    person.key("Delete")
-    person.wait_until("saved")
-    person.until("() => !document.querySelector('[data-testid=instance]')")
-    person.wait_until("saved")
-    assert annotator.instances(name) == []
-
-
 def test_masks_outlive_a_killed_server_and_leave_as_coco(
     annotator: Any, person: Any, photo: Any
 ) -> None:

@@ -140,7 +140,7 @@ def test_suggestions_above_the_slider_are_accepted_together_and_others_one_by_on
     ]
 
 
-def test_the_keyboard_alone_makes_labels_undoes_and_submits(
+def test_the_keyboard_alone_makes_labels_undoes_deletes_and_submits(
     annotator: Any, person: Any, photo: Any
 ) -> None:
     before, name = photo("rocket"), photo("rocket")
@@ -149,7 +149,7 @@ def test_the_keyboard_alone_makes_labels_undoes_and_submits(
     person.key("d")
     person.wait_for_image(name)
     person.get("ready").wait_for()
-    for key in ("ArrowUp", "ArrowUp", "f"):
+    for key in ("ArrowLeft", "ArrowUp", "ArrowUp", "f"):
         person.key(key)
     person.get("candidate").nth(2).wait_for()
     person.key("Tab")
@@ -164,11 +164,20 @@ def test_the_keyboard_alone_makes_labels_undoes_and_submits(
     person.commit(1)
     person.wait_until("saved")
     (made,) = annotator.instances(name)
-    assert made["labels"] == ["rocket"]
+    assert made["labels"] == ["rocket"] and made["stage"] == "manual" and made["seconds"] > 0
     assert [(p["kind"], p["label"]) for p in made["prompts"]] == [("point", 1)]
+    person.key("j")
+    person.key("Delete")
+    person.wait_for_masks(0)
+    person.wait_until("saved")
+    assert annotator.instances(name) == []
+    person.key("f")
+    person.get("candidate").first.wait_for()
+    person.commit(1)
     person.key("Control+Enter")
     person.wait_for_another(name)
     assert annotator.state(name) == "submitted"
+    assert len(annotator.instances(name)) == 1
 
 
 def test_a_thousand_masks_are_listed_hidden_and_locked(
