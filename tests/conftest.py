@@ -34,9 +34,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if not isinstance(item, pytest.Function):
             continue
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
         if "forked" in item.fixturenames:
             item.add_marker(pytest.mark.xdist_group("forked"))
-        elif hasattr(item, "callspec") and "postgresql" in item.callspec.params.values():
+        elif parameters.get("database_url") == "postgresql":
             item.add_marker(pytest.mark.xdist_group("postgresql"))
 
 
