@@ -104,6 +104,19 @@ def test_one_run_gives_table_json_and_curves(tiny, store, samkit) -> None:
             assert picture.format == "PNG" and picture.width > 500
 
 
+def test_fewer_clicks_are_the_first_ones(tiny, store, samkit) -> None:
+    words = ["evaluate", tiny, "--data", store, "--device", "cpu", "--protocol", "clicks"]
+    runs = []
+    for clicks in (2, 9):
+        assert samkit(*words, "--clicks", clicks, "--json", "s.json").code == 0
+        runs.append(json.loads(Path("s.json").read_text())["clicks"])
+    assert metrics(runs[0]) == {"c1", "c1_best", "c2"}
+    assert all(runs[0][name] == runs[1][name] for name in metrics(runs[0]))
+    for clicks in (0, 10):
+        done = samkit(*words, "--clicks", clicks)
+        assert done.code == 2 and "--clicks takes a number from 1 to 9" in done.err
+
+
 def test_the_default_is_clicks_boxes_and_calibration_and_runs_repeat(tiny, store, samkit) -> None:
     runs = []
     for limit in ([], [], ["--limit-images", 2]):

@@ -58,6 +58,8 @@ class Plan:
     slow_rules: bool = False
     noc: bool = False
     """Count clicks, up to `MOST_CLICKS`."""
+    clicks: int = REPORTED[-1]
+    """So many at most on a mask, where they are not counted."""
     random_first: bool = False
     least_pixels: int = LEAST_PIXELS
     points_per_side: int = 32
@@ -159,7 +161,7 @@ class Session:
         self, segmenter: Segmenter, masks: Sequence[Mask], generators: Generators
     ) -> list[tuple[str, Values]]:
         plan, found = self.plan, list[tuple[str, Values]]()
-        most = MOST_CLICKS if plan.noc else REPORTED[-1]
+        most = MOST_CLICKS if plan.noc else plan.clicks
         wanted = most if CLICKS in plan.protocols else 1
         is_model = isinstance(segmenter, Model)
         if segmenter.most_clicks and (
