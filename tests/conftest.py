@@ -28,17 +28,35 @@ from samkit.modeling import (
 SHARED = Path(os.environ.get("SAMKIT_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One of several test processes gets all that fork, and one all of PostgreSQL."""
-    for item in items:
-        if not isinstance(item, pytest.Function):
-            continue
-        parameters = item.callspec.params if hasattr(item, "callspec") else {}
-        if "forked" in item.fixturenames:
-            item.add_marker(pytest.mark.xdist_group("forked"))
-        elif parameters.get("database_url") == "postgresql":
-            item.add_marker(pytest.mark.xdist_group("postgresql"))
+TOGETHER = {
+    "browser": ("tests/web/",),
+    "postgresql": ("postgresql",),
+    "forked": (
+        "test_preparing.py",
+        "killed",
+        "sigterm",
+        "survives",
+        "two_processes",
+        "memory_does",
+        "imported_first",
+    ),
+}
+"""Tests that share a server of theirs, by parts of their names."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Of several test processes one gets all tests that share a server, so that it starts once."""
+    from xdist.scheduler.loadscope import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            for name, parts in TOGETHER.items():
+                if any(part in nodeid for part in parts):
+                    return name
+            return nodeid
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")

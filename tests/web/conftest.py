@@ -11,7 +11,6 @@ from annotator_person import Person
 from annotator_server import ROOT, Annotator
 from PIL import Image
 
-HERE = Path(__file__).resolve().parent
 PAGE = ROOT / "src" / "samkit" / "annotate" / "page" / "index.html"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = ["--no-sandbox", "--disable-gpu"]
@@ -20,14 +19,6 @@ VIEWPORT: Any = {"width": 1360, "height": 820}
 PICTURES = ("astronaut", "chelsea", "coffee", "rocket")
 COPIES = 9  # of each picture; no two tests have the same copy
 LARGE = "z-large.jpg"
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One of several test processes gets these tests: they share a server and a browser."""
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("web"))
 
 
 @pytest.fixture(scope="session")
