@@ -28,8 +28,8 @@ class Person:
         address: as somebody else than the owner of the project.
         """
         if name is not None:
-            image = server.image_id(name)
-            self.page.add_init_script(f"sessionStorage['samkit-image'] ??= '{image}'")
+            keep = f"sessionStorage['samkit-image'] ??= '{server.image_id(name)}'"
+            self.page.add_init_script(f"if (location.protocol === 'http:') {keep}")
         self.page.goto(address or server.address)
 
     def open(self, server: Annotator, name: str | None = None, address: str | None = None) -> None:

@@ -23,6 +23,7 @@ class Annotator:
         self.folder, self.photos = folder, photos
         self.port = 0
         self.address = ""
+        self.tokens: dict[tuple[str, str], str] = {}
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> str:
@@ -63,9 +64,11 @@ class Annotator:
         return next(i["id"] for i in self.ask("/api/images")["images"] if i["name"] == name)
 
     def address_of(self, name: str, role: str) -> str:
-        """The address of a new person."""
-        token = self.ask("/api/users", {"name": name, "role": role})["token"]
-        return self.address.split("#")[0] + f"#token={token}"
+        """The address of a person, who is new the first time."""
+        if (name, role) not in self.tokens:
+            user = self.ask("/api/users", {"name": name, "role": role})
+            self.tokens[name, role] = user["token"]
+        return self.address.split("#")[0] + f"#token={self.tokens[name, role]}"
 
     def state(self, name: str) -> str:
         """The state of a photograph."""

@@ -110,7 +110,7 @@ def _profile(_chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture
 def people(_browser: Any, annotator: Annotator) -> Iterator[Callable[[str, str, str], Person]]:
-    """Opens an image as somebody new with a fresh browser profile: people(NAME, ROLE, IMAGE)."""
+    """Opens an image as somebody with a fresh browser profile: people(NAME, ROLE, IMAGE)."""
     met: list[Person] = []
 
     def meet(name: str, role: str, image: str) -> Person:

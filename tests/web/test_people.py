@@ -88,12 +88,14 @@ def test_who_opens_what_somebody_has_sees_the_name_and_changes_nothing_before_ta
     amy.wait_for_masks(3)
 
 
-def test_who_leaves_the_page_gives_the_image_to_others_at_once(people: Any, photo: Any) -> None:
+def test_who_leaves_the_page_gives_the_image_to_others_at_once(
+    annotator: Any, person: Any, people: Any, photo: Any
+) -> None:
     name = photo("coffee")
-    amy = people("amy", "annotator", name)
+    person.open(annotator, name)
     bob = people("bob", "annotator", name)
     bob.get("held").wait_for()
-    amy.page.goto("about:blank")
+    person.page.goto("about:blank")
     started = time.monotonic()
     bob.get("held").wait_for(state="detached")
     assert time.monotonic() - started < LEASE_SECONDS / 3  # told, not asked again or run out
