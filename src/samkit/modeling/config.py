@@ -173,6 +173,7 @@ VARIANTS: dict[str, SamConfig] = {
             mlp_dim=512,
             iou_head_hidden_dim=128,
             mixer_depth=2,
+            upscaling_activation="relu",
         ),
         pixel_mean=(127.0, 127.0, 127.0),
         pixel_std=(128.0, 128.0, 128.0),
