@@ -41,6 +41,7 @@ def _server(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Iterator[
     if not PAGE.is_file():
         pytest.skip("needs the annotator's page: npm ci and npm run build in web/")
     server = Annotator(tmp_path_factory.mktemp("project") / "my.samkit", photos)
+    server.start()
     yield server
     server.kill()
 
@@ -54,7 +55,7 @@ def large() -> str:
 @pytest.fixture
 def annotator(_server: Annotator) -> Annotator:
     """A server that runs, the same for all tests; skipped by name where the page was not built."""
-    if _server.process is None:
+    if _server.process is None:  # a test that failed has killed it
         _server.start()
     return _server
 
@@ -90,31 +91,32 @@ def _chromium() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def _browser(_chromium: Any) -> Iterator[Any]:
-    """Headless Chromium without a profile of its own."""
+def _profile(_chromium: Any, _server: Annotator) -> Iterator[Any]:
+    """The owner's browser profile; its tabs share a process, in which one keeps compiled code."""
+    browser = _chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, "--process-per-site"])
+    profile = browser.new_context(viewport=VIEWPORT)
+    keeper = profile.new_page()
+    keeper.route("**/api/**", lambda route: route.abort())  # it never connects
+    keeper.goto(_server.address.split("#")[0])
+    yield profile
+    browser.close()
+
+
+@pytest.fixture(scope="session")
+def _others(_chromium: Any) -> Iterator[Any]:
+    """The browser of others, each of whom has a profile and so a process."""
     browser = _chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, QUICK])
     yield browser
     browser.close()
 
 
-@pytest.fixture(scope="session")
-def _profile(_chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Headless Chromium with a profile on the disk, where it keeps compiled code."""
-    folder = tmp_path_factory.mktemp("profile")
-    context = _chromium.launch_persistent_context(
-        folder, executable_path=CHROMIUM, args=FLAGS, viewport=VIEWPORT
-    )
-    yield context
-    context.close()
-
-
 @pytest.fixture
-def people(_browser: Any, annotator: Annotator) -> Iterator[Callable[[str, str, str], Person]]:
+def people(_others: Any, annotator: Annotator) -> Iterator[Callable[[str, str, str], Person]]:
     """Opens an image as somebody with a fresh browser profile: people(NAME, ROLE, IMAGE)."""
     met: list[Person] = []
 
     def meet(name: str, role: str, image: str) -> Person:
-        context = _browser.new_context(viewport=VIEWPORT)
+        context = _others.new_context(viewport=VIEWPORT)
         met.append(Person(context.new_page()))
         met[-1].open(annotator, image, annotator.address_of(name, role))
         return met[-1]
@@ -128,16 +130,16 @@ def people(_browser: Any, annotator: Annotator) -> Iterator[Callable[[str, str, 
 @pytest.fixture
 def person(_profile: Any, annotator: Annotator) -> Iterator[Person]:
     """The owner of the project in a fresh tab; of other tests the browser has only its caches."""
-    first = _profile.pages[0]  # without any tab the browser would end
+    keeper = _profile.pages[0]
     somebody = Person(_profile.new_page())
     yield somebody
     _profile.set_offline(False)
     for tab in _profile.pages:
-        if tab is not first:
+        if tab is not keeper:
             tab.close()
     origin = annotator.address.split("/#")[0]
     kept = {"origin": origin, "storageTypes": "indexeddb,local_storage"}
-    devtools = _profile.new_cdp_session(first)
+    devtools = _profile.new_cdp_session(keeper)
     devtools.send("Storage.clearDataForOrigin", kept)
     devtools.detach()
     assert somebody.errors == []

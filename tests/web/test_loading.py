@@ -30,7 +30,7 @@ def slow(person: Any) -> Iterator[Any]:
     yield person
 
 
-def test_clicks_before_the_image_is_encoded_are_answered(
+def test_clicks_before_the_image_is_encoded_are_answered_and_by_as_many_threads_as_there_are(
     annotator: Any, slow: Any, photo: Any
 ) -> None:
     name = photo("coffee")
@@ -46,6 +46,10 @@ def test_clicks_before_the_image_is_encoded_are_answered(
     slow.wait_until("saved")
     (made,) = annotator.instances(name)
     assert [prompt["label"] for prompt in made["prompts"]] == [1, 0]
+    cores = os.cpu_count() or 1
+    assert slow.page.evaluate("crossOriginIsolated")
+    assert slow.page.evaluate("window.__samkit.threads") == min(4, cores)
+    assert slow.get("one-thread").count() == (cores == 1)
 
 
 def test_clicks_on_an_image_that_is_left_before_it_was_encoded_are_dropped(
@@ -106,10 +110,3 @@ def test_a_large_picture_comes_small_first_and_sharp_once_prompts_are_answered(
         person.page.wait_for_timeout(50)
     of_the_stage = [name for name in pictures if name != "picture?max=128"]
     assert of_the_stage == ["picture?max=1600", "picture"]
-
-
-def test_the_decoder_has_as_many_threads_as_the_machine_gives(annotator: Any, person: Any) -> None:
-    person.open(annotator)
-    assert person.page.evaluate("crossOriginIsolated")
-    assert person.page.evaluate("window.__samkit.threads") == min(4, os.cpu_count() or 1)
-    assert person.get("one-thread").count() == ((os.cpu_count() or 1) == 1)
