@@ -92,16 +92,18 @@ def test_sigterm_saves_and_the_same_command_goes_on(
 ) -> None:
     out = tmp_path / "run"
     words = ["train", str(data), "-o", str(out), "--recipe", "debug", "--no-tensorboard"]
-    process = forked.samkit(*words, "--steps", "100000")
+    words += ["--steps", "100000", "--save-every", "100000"]
+    process = forked.samkit(*words)
     deadline = time.monotonic() + 120
-    while not (out / "state.json").exists():
+    while not (out / "log.csv").exists():  # after the first step
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
+    assert not (out / "state.json").exists()
     process.send_signal(signal.SIGTERM)
     _, error = process.communicate()
     assert process.poll() == 130
     reached = int(error.split("stopped after step ")[1].split(";")[0])
-    assert main([*words, "--steps", "100000", "--until", str(reached + 1)]) == 0
+    assert main([*words, "--until", str(reached + 1)]) == 0
     with open(out / "log.csv", newline="") as file:
         steps = [int(row["step"]) for row in csv.DictReader(file)]
     assert steps == list(range(1, reached + 2))

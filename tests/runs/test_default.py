@@ -101,7 +101,7 @@ def test_images_become_a_scored_checkpoint_in_slices(
     assert (out / "state.json").exists() and not (out / "val.json").exists()
     parts = list(out.glob("state-*"))
     assert len(parts) > 3 and max(part.stat().st_size for part in parts) <= 4 << 20
-    assert run(data, out) == 0
+    assert run(data, out, "--save-every", "4") == 0
     about = checkpoints.read_metadata(out / "model.safetensors").provenance
     assert about["data"] == {"boxes": 2, "more": 2, "synthetic": 3}  # the new domains are left out
     assert about["recipe"]["reached"] == 4

@@ -17,7 +17,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu"]
 QUICK = "--js-flags=--liftoff-only"  # code that is not kept is not worth compiling thoroughly
 VIEWPORT: Any = {"width": 1360, "height": 820}
 PICTURES = ("astronaut", "chelsea", "coffee", "rocket")
-COPIES = 9  # of each picture; no two tests have the same copy
+COPIES = 12  # of each picture; no two tests have the same copy
 LARGE = "z-large.jpg"
 
 
@@ -29,7 +29,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
         picture = Image.fromarray(getattr(skimage.data, name)())
         for number in range(COPIES):
             comment = f"copy {number}"  # the project knows images by their files' content
-            picture.save(folder / f"{name}-{number}.jpg", quality=95, comment=comment)
+            picture.save(folder / f"{name}-{number:02}.jpg", quality=95, comment=comment)
     Image.fromarray(skimage.data.coffee()).resize((3000, 2000)).save(folder / LARGE)
     return folder
 
@@ -73,7 +73,7 @@ def photo(annotator: Annotator, _unused: dict[str, Iterator[int]]) -> Callable[[
     """
 
     def unused(picture: str) -> str:
-        name = f"{picture}-{next(_unused[picture])}.jpg"
+        name = f"{picture}-{next(_unused[picture]):02}.jpg"
         taken = annotator.ask(f"/api/images/{annotator.image_id(name)}/lease", {"over": True})
         annotator.ask(f"/api/leases/{taken['lease']['id']}/release", {})
         return name

@@ -15,7 +15,7 @@ from samkit.annotate.queueing import LEASE_SECONDS
 def test_a_reviewer_sends_an_image_back_with_a_comment_and_accepts_it_in_the_end(
     annotator: Any, people: Any, photo: Any
 ) -> None:
-    name = photo("rocket")
+    name, other = photo("rocket"), photo("rocket")
     ann = people("ann", "annotator", name)
     ann.paint(60)
     ann.commit(1)
@@ -27,7 +27,7 @@ def test_a_reviewer_sends_an_image_back_with_a_comment_and_accepts_it_in_the_end
     rita.get("review-reject").click()
     rita.page.get_by_text("the fins are missing").wait_for()
     assert annotator.state(name) == "rejected"
-    rita.pick(photo("coffee"))
+    rita.pick(other)
     ann.pick(name)
     assert "reject: the fins are missing" in ann.get("review").text_content()
     ann.paint(90)
@@ -58,34 +58,35 @@ def test_an_image_is_skipped_with_a_reason(annotator: Any, person: Any, photo: A
 
 
 def test_who_opens_what_somebody_has_sees_the_name_and_changes_nothing_before_taking_over(
-    annotator: Any, people: Any, photo: Any
+    annotator: Any, person: Any, people: Any, photo: Any
 ) -> None:
-    name = photo("chelsea")
-    amy = people("amy", "annotator", name)
+    name, other = photo("chelsea"), photo("chelsea")
+    person.open(annotator, name)
+    owner = annotator.ask("/api/project")["me"]["name"]
     bob = people("bob", "annotator", name)
-    assert "amy" in bob.get("held").text_content()
+    assert owner in bob.get("held").text_content()
     bob.paint(60)
     bob.key("Enter")
-    bob.page.get_by_text("amy is working on this image. Take").wait_for()
+    bob.page.get_by_text(f"{owner} is working on this image. Take").wait_for()
     assert bob.get("instance").count() == 0
     assert bob.get("submit-image").is_disabled()
-    amy.paint(60)
-    amy.commit(1)
-    amy.wait_until("saved")
-    amy.paint(120)  # not committed when bob comes
+    person.paint(60)
+    person.commit(1)
+    person.wait_until("saved")
+    person.paint(120)  # not committed when bob comes
     bob.get("take-over").click()
     bob.wait_for_masks(1)
     bob.get("held").wait_for(state="detached")
-    amy.get("held").wait_for()
-    amy.wait_for_masks(2)  # what was at hand was kept
-    amy.wait_until("saved")
+    person.get("held").wait_for()
+    person.wait_for_masks(2)  # what was at hand was kept
+    person.wait_until("saved")
     bob.paint(180)
     bob.commit(2)
     bob.wait_until("saved")
     assert len(annotator.instances(name)) == 3
-    bob.pick(photo("astronaut"))  # gives it back
-    amy.get("held").wait_for(state="detached")
-    amy.wait_for_masks(3)
+    bob.pick(other)  # gives it back
+    person.get("held").wait_for(state="detached")
+    person.wait_for_masks(3)
 
 
 def test_who_leaves_the_page_gives_the_image_to_others_at_once(
