@@ -1,7 +1,6 @@
 """Fixtures that several rooms use."""
 
 import functools
-import gc
 import importlib.util
 import json
 import os
@@ -15,7 +14,6 @@ import pytest
 import skimage.data
 import torch
 from forked import Forked
-from hypothesis import settings
 from PIL import Image
 
 from samkit.modeling import (
@@ -28,18 +26,6 @@ from samkit.modeling import (
 )
 
 SHARED = Path(os.environ.get("SAMKIT_SHARED", Path(__file__).resolve().parents[2] / "shared"))
-
-gc.disable()  # until all tests are collected: what that makes is never garbage
-
-settings.register_profile("shared machine", deadline=None)  # others may be computing beside us
-settings.load_profile("shared machine")
-
-
-def pytest_collection_finish() -> None:
-    """The many objects of libraries and tests are never looked through, those of tests seldom."""
-    gc.freeze()
-    gc.set_threshold(10_000)
-    gc.enable()
 
 
 TOGETHER = {
