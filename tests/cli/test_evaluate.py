@@ -115,6 +115,8 @@ def test_fewer_clicks_are_the_first_ones(tiny, store, samkit) -> None:
     for clicks in (0, 10):
         done = samkit(*words, "--clicks", clicks)
         assert done.code == 2 and "--clicks takes a number from 1 to 9" in done.err
+    done = samkit(*words, "--clicks", 2, "--noc")
+    assert done.code == 2 and "leave --clicks out" in done.err
 
 
 def test_the_default_is_clicks_boxes_and_calibration_and_runs_repeat(tiny, store, samkit) -> None:

@@ -25,6 +25,8 @@ Example: samkit evaluate default --data val/ --rules --json scores.json -o curve
 """
 Name = Literal["clicks", "box", "proposals", "edges", "calibration", "text"]
 _DEFAULT: tuple[Name, ...] = ("clicks", "box", "calibration")
+REPORTED_CLICKS = 9
+"""After so many IoU is reported the last time; --noc goes on to count more."""
 Several = Parameter(negative="")
 
 app = App(
@@ -49,7 +51,7 @@ def evaluate(
     slow_rules: Flag = False,
     random_first: Flag = False,
     noc: Flag = False,
-    clicks: int = 9,
+    clicks: int = REPORTED_CLICKS,
     points_per_side: int = 32,
     seed: int = 0,
     device: str = "auto",
@@ -95,9 +97,8 @@ def evaluate(
         auto, float32, bfloat16, float16: in which the image encoder computes.
     """
     protocols = frozenset[str](protocol)
-    _refuse(protocols, checkpoint, rules or slow_rules, limit_images, points_per_side)
-    if not 1 <= clicks <= 9:
-        raise UsageError(f"--clicks takes a number from 1 to 9, not {clicks}.")
+    _refuse(protocols, checkpoint, rules or slow_rules)
+    _refuse_numbers(limit_images, points_per_side, clicks, noc)
     model = (
         None if checkpoint == NO_MODEL else ModelFlags(model=checkpoint, device=device, dtype=dtype)
     )
@@ -130,9 +131,7 @@ def evaluate(
     return 1 if failed else 0
 
 
-def _refuse(
-    protocols: frozenset[str], checkpoint: str, rules: bool, limit: int | None, points: int
-) -> None:
+def _refuse(protocols: frozenset[str], checkpoint: str, rules: bool) -> None:
     if "text" in protocols:
         raise UsageError(
             "The protocol text needs the text route, which this version of samkit does not have "
@@ -142,10 +141,17 @@ def _refuse(
         raise UsageError("Without a model there are only rules to score; add --rules.")
     if checkpoint == NO_MODEL and protocols == {"calibration"}:
         raise UsageError("Rules predict no IoU, so that calibration needs a model.")
+
+
+def _refuse_numbers(limit: int | None, points: int, clicks: int, noc: bool) -> None:
     if limit is not None and limit < 1:
         raise UsageError(f"--limit-images takes a number from 1, not {limit}.")
     if points < 1:
         raise UsageError(f"--points-per-side takes a number from 1, not {points}.")
+    if not 1 <= clicks <= REPORTED_CLICKS:
+        raise UsageError(f"--clicks takes a number from 1 to {REPORTED_CLICKS}, not {clicks}.")
+    if noc and clicks != REPORTED_CLICKS:
+        raise UsageError("--noc clicks until a mask is good; leave --clicks out.")
 
 
 def _score(inputs: "Inputs", session: "Session") -> int:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from samkit.export.attention import Cells, exchange
+from samkit.export.attention import exchange
+from samkit.export.cells import Cells
 from samkit.export.constants import EMBEDDING, OUTPUT_NAMES, PROMPT_NAMES
 from samkit.export.graph import Graph, Operand, Value
 from samkit.export.layers import (

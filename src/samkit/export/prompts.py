@@ -11,7 +11,7 @@ import torch
 from onnx import TensorProto
 from torch import nn
 
-from samkit.export.attention import Cells, Rectangle
+from samkit.export.cells import Cells, Rectangle
 from samkit.export.graph import Graph, Value
 from samkit.export.layers import convolution, gelu, normalised
 from samkit.modeling.common import LayerNorm2d
@@ -105,29 +105,26 @@ def drawn_image(
     settled = _mixed(untouched, mixer).permute(0, 2, 3, 1).reshape(h, w, channels)
     prompt = _with_padding(prompt)
     window = _window(encoder, prompt, _reach(mixer))
-    maps = _drawn(encoder, prompt, window)
+    maps = _drawn(encoder, prompt, window.outer)
     change = convolution(mask_features(encoder, maps), last, bias)
     change = change - graph.constant(no_mask) * prompt.has_mask
-    around = (window.outer_start, window.outer_end)
-    inner = (window.inner_start - window.outer_start, window.inner_end - window.outer_start)
-    anew = _mixed(untouched.slice(*around, 2, 3) + change, mixer, inner).permute(0, 2, 3, 1)
-    where = Rectangle(window.inner_start, window.inner_end, (h, w))
-    added = anew.reshape(-1, channels) - where.cut(settled)
-    return Cells(added, settled, where=where)
+    inner, outer = window.inner, window.outer
+    wanted = (inner.start - outer.start, inner.end - outer.start)
+    around = untouched.slice(outer.start, outer.end, 2, 3)
+    anew = _mixed(around + change, mixer, wanted).permute(0, 2, 3, 1)
+    return Cells(anew.reshape(-1, channels) - inner.cut(settled), settled, where=inner)
 
 
 @dataclass(frozen=True)
 class _Window:
-    """Two rectangles of cells, each (top, left) and (bottom, right), int64.
+    """The prompt changes nothing outside the inner rectangle.
 
-    The prompt changes nothing outside the inner one. The outer one is what its values need; it ends
-    at the grid's borders or where the mixer's convolutions no longer reach the inner one.
+    The outer one is what its values need; it ends at the grid's borders or where the mixer's
+    convolutions no longer reach the inner one.
     """
 
-    inner_start: Value
-    inner_end: Value
-    outer_start: Value
-    outer_end: Value
+    inner: Rectangle
+    outer: Rectangle
 
 
 def _with_padding(prompt: Prompt) -> Prompt:
@@ -160,16 +157,17 @@ def _window(encoder: PromptEncoder, prompt: Prompt, reach: int) -> _Window:
     start = graph("Max", graph("Min", start, grid - 1), torch.zeros_like(grid))
     end = cells("ReduceMax", CLICK_REACH) + far + one
     end = graph("Min", graph("Max", end, start + one), grid)
-    return _Window(
-        start, end, graph("Max", start - far, torch.zeros_like(grid)), graph("Min", end + far, grid)
-    )
+    first = graph("Max", start - far, torch.zeros_like(grid))
+    last = graph("Min", end + far, grid)
+    size = encoder.image_embedding_size
+    return _Window(Rectangle(start, end, size), Rectangle(first, last, size))
 
 
-def _drawn(encoder: PromptEncoder, prompt: Prompt, window: _Window) -> Value:
-    """`PromptEncoder.draw` and the mask, in the outer window: 1 x 4 x 4h' x 4w'."""
+def _drawn(encoder: PromptEncoder, prompt: Prompt, window: Rectangle) -> Value:
+    """`PromptEncoder.draw` and the mask, in a window of cells: 1 x 4 x 4h' x 4w'."""
     graph = prompt.coords.graph
     four = graph.integers(4)
-    start, end = window.outer_start * four, window.outer_end * four
+    start, end = window.start * four, window.end * four
     pixel = encoder.stride / 4
 
     def places(axis: int) -> Value:
