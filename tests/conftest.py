@@ -1,6 +1,7 @@
 """Fixtures that several rooms use."""
 
 import functools
+import gc
 import importlib.util
 import json
 import os
@@ -26,6 +27,15 @@ from samkit.modeling import (
 )
 
 SHARED = Path(os.environ.get("SAMKIT_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+
+gc.disable()  # until all tests are collected: what that makes is never garbage
+
+
+def pytest_collection_finish() -> None:
+    """The many objects of libraries and tests are never looked through, those of tests seldom."""
+    gc.freeze()
+    gc.set_threshold(10_000)
+    gc.enable()
 
 
 TOGETHER = {
