@@ -37,6 +37,8 @@ from samkit.modeling import VARIANTS, Sam, ViTConfig
 
 LARGE = (3000, 4000)
 MASKS = 300
+UNWATCHED = 0.25
+"""Seconds after a move in which the page is not asked: who asks all the time takes a core from it."""
 
 
 def write_photos(folder: Path) -> None:
@@ -108,6 +110,7 @@ def hover(page: Page, moves: int) -> tuple[list[float], list[float]]:
     for _ in range(moves):
         before = page.evaluate("window.__samkit.hovers")
         page.mouse.move(*place(page, *rng.uniform(20, 490, 2)))
+        time.sleep(UNWATCHED)
         until(page, "n => window.__samkit.hovers > n", before)
         times.append(page.evaluate("window.__samkit.lastHoverMs"))
         decodes.append(page.evaluate("window.__samkit.lastDecodeMs"))

@@ -51,6 +51,7 @@ def test_encoder_and_decoder_together_answer_a_prompt_without_torch(
             "point_labels": np.array([[1, -1]], np.float32),
             "mask_input": np.zeros((1, 1, 16, 16), np.float32),
             "has_mask_input": np.zeros(1, np.float32),
+            "best_only": np.zeros(1, np.float32),
         },
     )
     assert np.abs(answer["low_res_logits"][0, 1:] - low_res).max() < 1e-4 * np.abs(low_res).max()

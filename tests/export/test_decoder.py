@@ -68,6 +68,7 @@ class Page:
                 "point_labels": np.reshape(kinds, (1, -1)).astype(np.float32),
                 "mask_input": given[None].astype(np.float32),
                 "has_mask_input": np.array([mask_input is not None], np.float32),
+                "best_only": np.zeros(1, np.float32),
             }
         )
 

@@ -74,12 +74,15 @@ def answer(sam: Sam):
         content = prompted_decoder(sam, opset).SerializeToString()
         return runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
 
-    def run(features, fine, coords, labels, mask, has_mask: bool, opset: int = 20):
+    def run(
+        features, fine, coords, labels, mask, has_mask: bool, opset: int = 20, best: bool = False
+    ):
         session = session_of(opset)
         tensors = {"image_embeddings": features, **fine, "point_coords": coords}
         tensors |= {"point_labels": labels, "mask_input": mask}
         feeds = {name: tensor.numpy() for name, tensor in tensors.items()}
         feeds["has_mask_input"] = np.array([has_mask], np.float32)
+        feeds["best_only"] = np.array([best], np.float32)
         return [torch.from_numpy(value) for value in session.run(None, feeds)]
 
     return run
@@ -134,6 +137,20 @@ def test_a_click_anywhere_is_answered_as_by_the_model(
     side = sam.prompt_encoder.mask_input_size[0]
     wanted = expected(sam, embedding, point, None, None)
     assert_same(answer(*embedding, *padded, torch.ones(1, 1, side, side), False), wanted)
+
+
+def test_the_best_candidate_comes_alone_where_asked_for(sam: Sam, embedding, answer) -> None:
+    side = sam.prompt_encoder.mask_input_size[0]
+    mask, best = torch.zeros(1, 1, side, side), set()
+    for x in range(8, 256, 48):
+        point = torch.tensor([[[float(x), 255.0 - x], [0, 0]]]), torch.tensor([[1.0, -1.0]])
+        low, iou = answer(*embedding, *point, mask, False)
+        alone, same = answer(*embedding, *point, mask, False, best=True)
+        token = 1 + int(iou[0, 1:].argmax())
+        assert alone.shape == (1, 1, side, side) and torch.equal(iou, same)
+        assert_same([alone], [low[:, token : token + 1]])
+        best.add(token)
+    assert len(best) > 1 or sam.prompt_encoder.prompt_maps
 
 
 @pytest.mark.parametrize("opset", [LOWEST_OPSET, HIGHEST_OPSET])

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from samkit.inference.transforms import ResizeLongestSide
-from samkit.inference.upscaling import Upscaler
+from samkit.inference.upscaling import Upscaler, Window
 
 
 def two_steps(low, img_size, input_size, original_size):
@@ -50,6 +50,20 @@ def test_masks_miss_nothing_outside_of_their_window(size, seed, smooth, threshol
     logits = two_steps(low, 128, input_size, size)
     differing = masks != (logits > threshold)
     assert ((logits - threshold)[differing].abs() < 3e-5).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(sizes, st.integers(0, 1000))
+def test_a_sample_is_every_nth_pixel_and_two_to_a_cell(size, seed):
+    upscaler, low, input_size = make(size, seed)
+    rows, cols = upscaler.valid_size
+    sample = upscaler.sample(low[0, :rows, :cols], Window(0, rows, 0, cols))
+    steps = [max(1, side // (2 * cells)) for side, cells in zip(size, (rows, cols), strict=True)]
+    expected = two_steps(low[:1], 128, input_size, size)[0]
+    expected = expected[steps[0] // 2 :: steps[0], steps[1] // 2 :: steps[1]]
+    torch.testing.assert_close(sample, expected, rtol=0, atol=3e-5)
+    for count, side, cells in zip(sample.shape, size, (rows, cols), strict=True):
+        assert count == side or count >= 2 * cells
 
 
 def test_a_large_photograph_at_the_published_size():

@@ -79,6 +79,23 @@ def test_an_expanded_dense_map_gives_what_a_full_one_gives(decoded):
     assert (shared[1] - full[1]).abs().max() < TOLERANCE
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_prompts_share_is_what_each_would_do_alone(decoded, count):
+    sam, embedding, _, sparse, dense = decoded
+    pe = sam.prompt_encoder.get_dense_pe()
+    sparse, dense = sparse[:count], dense[:count]
+    with torch.inference_mode():
+        shared = sam.mask_decoder.share(embedding, pe, dense[:1])
+        expected = sam.mask_decoder.run_transformer(embedding, pe, sparse, dense)
+        assert (shared is None) == sam.prompt_encoder.prompt_maps
+        if shared is None:
+            return
+        state = sam.mask_decoder.run_transformer(embedding, pe, sparse, dense, shared)
+    for name in ("mask_tokens", "iou", "image"):
+        ours, theirs = getattr(state, name), getattr(expected, name)
+        assert (ours - theirs).abs().max() < TOLERANCE
+
+
 def test_several_images_with_one_prompt_each(small, kind):
     sam = small(kind)
     size = sam.image_encoder.img_size

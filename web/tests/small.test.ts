@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { paint } from "../src/canvas/tint";
 import { History } from "../src/history";
 import { ACTIONS, Keys, load, nameOf, rebound, store, usual } from "../src/keys";
+import type { MaskCrop, Rect } from "../src/masks/crop";
 import { ActiveTimer, clock, IDLE } from "../src/timer";
 
 const press = (key: string, held: Partial<Record<"ctrlKey" | "shiftKey" | "altKey", boolean>> = {}) => ({
@@ -57,5 +59,35 @@ describe("the timer", () => {
     now = 101;
     expect(timer.seconds).toBe(3 + IDLE + 1);
     expect(clock(timer.seconds)).toBe("0:09");
+  });
+});
+
+describe("a tint", () => {
+  const bits = (text: string): MaskCrop => {
+    const rows = text.split("/");
+    const w = rows[0]!.length;
+    return { x: 2, y: 3, w, h: rows.length, bits: Uint8Array.from(rows.join(""), Number) };
+  };
+  const colour: [number, number, number] = [1, 2, 3];
+
+  function painted(mask: MaskCrop, rect: Rect, rim: number): string {
+    const target = new Uint32Array(rect.w * rect.h);
+    paint(target, rect, mask, { colour, rim, rimColour: [9, 9, 9], striped: false });
+    const shown = Array.from(target, (value) => (value === 0 ? "." : value >>> 24 === 255 ? "#" : "o"));
+    return Array.from({ length: rect.h }, (_, y) => shown.slice(y * rect.w, (y + 1) * rect.w).join("")).join("/");
+  }
+
+  const mask = bits("11111/11111/11101/11111/01111");
+  const own = { x: 2, y: 3, w: 5, h: 5 };
+
+  it("has a rim of a pixel around the mask and its holes", () => {
+    expect(painted(mask, own, 1)).toBe("#####/#oo##/#o#.#/#oo##/.####");
+  });
+  it("has none where none is asked for", () => {
+    expect(painted(mask, own, 0)).toBe("ooooo/ooooo/ooo.o/ooooo/.oooo");
+  });
+  it("is the same in a part of it", () => {
+    const all = painted(mask, own, 1).split("/");
+    expect(painted(mask, { x: 4, y: 4, w: 2, h: 3 }, 1)).toBe(all.slice(1, 4).map((row) => row.slice(2, 4)).join("/"));
   });
 });

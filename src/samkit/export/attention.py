@@ -5,26 +5,39 @@ depends on the prompt: what does is multiplied by the tokens instead, which are 
 (docs/performance.md), and everything else is left to be computed once an image, or once for all.
 """
 
+import torch
 from torch import Tensor, nn
 
 from samkit.export.cells import Cells
 from samkit.export.graph import Value
-from samkit.export.layers import linear, normalised, normalised_tokens, product
+from samkit.export.layers import (
+    centred,
+    linear,
+    normalised_tokens,
+    of_unit_length,
+    product,
+    scale_and_shift,
+    softmax_over_few,
+)
 from samkit.modeling.transformer import Attention, TwoWayAttentionBlock, TwoWayTransformer
 
 
 def exchange(
     transformer: TwoWayTransformer, tokens: Value, cells: Cells, pe: Value
-) -> tuple[Value, Value]:
+) -> tuple[Value, Cells]:
     """`TwoWayTransformer.exchange` of one prompt's tokens T x C with cells N x C at pe N x C."""
     queries = tokens
     for layer in transformer.layers:
         assert isinstance(layer, TwoWayAttentionBlock)
-        queries, keys = _layer(layer, queries, cells, tokens, pe)
-        cells = Cells(keys)
+        queries, unit = _layer(layer, queries, cells, tokens, pe)
+        scale, shift = scale_and_shift(layer.norm4)
+        if layer is not transformer.layers[-1]:
+            cells = Cells(unit * scale + shift)
+    # What reads the cells after the last norm are products, with which its numbers can ride.
+    cells = Cells(unit, into=torch.diag(scale), shift=shift)
     last = transformer.final_attn_token_to_image
     queries = queries + tokens_to_image(last, queries + tokens, cells, pe)
-    return normalised_tokens(queries, transformer.norm_final_attn), cells.whole
+    return normalised_tokens(queries, transformer.norm_final_attn), cells
 
 
 def _layer(
@@ -39,10 +52,10 @@ def _layer(
     queries = normalised_tokens(queries + attended, layer.norm2)
     hidden = queries.graph("Relu", linear(queries, layer.mlp.lin1))
     queries = normalised_tokens(queries + linear(hidden, layer.mlp.lin2), layer.norm3)
-    keys = image_with_tokens(
+    keys = centred_image_with_tokens(
         layer.cross_attn_image_to_token, cells, pe, queries + token_pe, queries
     )
-    return queries, normalised(keys, layer.norm4)
+    return queries, of_unit_length(keys, layer.norm4)
 
 
 def _self_attention(attention: Attention, tokens: Value, values: Value) -> Value:
@@ -64,24 +77,28 @@ def tokens_to_image(attention: Attention, tokens: Value, cells: Cells, pe: Value
     seen = cells.weighed(_flat(weights)).reshape(n, -1, width)
     values = seen @ _from_added(value_proj, cells, n).transpose(1, 2)  # heads x T x d
     if cells.known is None:
-        return linear(_merged(values) + value_proj.bias, attention.out_proj)
+        shift = 0.0 if cells.shift is None else value_proj.weight @ cells.shift
+        return linear(_merged(values) + (value_proj.bias + shift), attention.out_proj)
     known = _heads(linear(cells.known, value_proj), n)  # heads x N x d
     return linear(_merged(values + weights @ known), attention.out_proj)
 
 
-def image_with_tokens(
+def centred_image_with_tokens(
     attention: Attention, cells: Cells, pe: Value, tokens: Value, values: Value
 ) -> Value:
-    """The image and what it hears from tokens T x C (positions included) and values: N x C."""
+    """The image and what it hears from tokens T x C (positions included) and values: N x C.
+
+    Every cell less its mean, which the norm would take away: so it need not be taken of all cells.
+    """
     n = attention.num_heads
     k = linear(tokens, attention.k_proj)
     scores = _scores(attention, k, attention.q_proj, cells, pe)
-    weights = scores.graph("Softmax", scores, axis=1)  # over the tokens
+    weights = softmax_over_few(scores, 1)  # over the tokens
     out_heads = attention.out_proj.weight.unflatten(1, (n, -1)).permute(1, 2, 0)  # heads x d x C
     told = _heads(linear(values, attention.v_proj), n) @ out_heads
     # The weights of a cell sum up to 1 in each head, so that the bias comes along with the rest.
-    told = told + attention.out_proj.bias / n
-    return product(_flat(weights), _flat(told), cells.whole, transposed=True)
+    told = centred(told + attention.out_proj.bias / n)
+    return product(_flat(weights), _flat(told), cells.centred, transposed=True)
 
 
 def _scores(
@@ -90,7 +107,8 @@ def _scores(
     """Projected tokens T x heads*d against the projection of all cells: heads x T x N."""
     n = attention.num_heads
     tokens = _heads(_scaled(tokens, attention), n)
-    known = linear(pe if cells.known is None else cells.known + pe, projection)  # N x heads*d
+    place = pe if cells.shift is None else pe + cells.shift
+    known = linear(place if cells.known is None else cells.known + place, projection)
     known = known.reshape(0, n, -1).permute(1, 2, 0)  # heads x d x N
     asked = _flat(tokens @ _from_added(projection, cells, n))  # heads*T x R
     met = cells.met_by(asked)

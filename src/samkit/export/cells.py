@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from samkit.export.graph import Value
-from samkit.export.layers import product
+from samkit.export.graph import Operand, Value
+from samkit.export.layers import centred, product
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Rectangle:
 
 @dataclass(frozen=True)
 class Cells:
-    """The cells of an image, N x C, as `fixed + added @ into`, where only some may be added to.
+    """The cells of an image, N x C, as `fixed + added @ into + shift`; only some may be added to.
 
     A mask prompt of a published model reaches the image by a matrix from 16 values a cell, a click
     of the bundled one only the cells around it. After a layer of the transformer nothing is fixed
@@ -65,6 +65,13 @@ class Cells:
     """R x C; the identity where None."""
     where: Rectangle | None = None
     """The cells that are added to; all where None."""
+    shift: Tensor | None = None
+    """C, the same for all cells, where nothing is fixed; zero where None."""
+
+    def through(self, weight: Tensor, plus: Operand) -> Value:
+        """All together @ weight + plus, of cells of which nothing is fixed."""
+        assert self.into is not None and self.shift is not None and self.fixed is None
+        return product(self.added, self.into @ weight, plus + self.shift @ weight)
 
     @property
     def whole(self) -> Value:
@@ -75,6 +82,15 @@ class Cells:
         if self.into is None:
             return self.added if self.fixed is None else self.added + self.fixed
         return product(self.added, self.into, 0.0 if self.fixed is None else self.fixed)
+
+    @property
+    def centred(self) -> Value:
+        """All together, every cell less its mean over the channels."""
+        fixed = None if self.fixed is None else centred(self.fixed)
+        if self.into is not None:
+            into = self.into - self.into.mean(dim=-1, keepdim=True)
+            return Cells(self.added, fixed, into, self.where).whole
+        return Cells(centred(self.added), fixed, None, self.where).whole
 
     @property
     def known(self) -> Value | None:

@@ -19,10 +19,10 @@ from samkit.modeling.prompt_encoder import (
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-FORMAT, VERSION = "samkit-decoder", 1
+FORMAT, VERSION = "samkit-decoder", 2
 EMBEDDING = "image_embeddings"
 """The name under which an `ImageEmbedding`'s features go into graphs and over the network."""
-PROMPT_NAMES = ("point_coords", "point_labels", "mask_input", "has_mask_input")
+PROMPT_NAMES = ("point_coords", "point_labels", "mask_input", "has_mask_input", "best_only")
 OUTPUT_NAMES = ("low_res_logits", "iou")
 
 RULES = {
@@ -47,6 +47,10 @@ RULES = {
     "tokens": (
         "one prompt is ambiguous and answered by the tokens in multi, several prompts by the "
         "token single; a point, a box and a mask count as one prompt each"
+    ),
+    "best_only": (
+        "0 for the logits of all tokens; 1 for those alone of the token in multi with the highest "
+        "predicted IoU, which is quicker; iou always has all tokens"
     ),
     "masks": (
         "logits to img_size squared (bilinear, half-pixel centres), cut to the resized size, to "

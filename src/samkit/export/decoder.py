@@ -4,6 +4,7 @@ import copy
 from typing import TYPE_CHECKING
 
 import torch
+from onnx import TensorProto
 from torch import Tensor, nn
 
 from samkit.export.attention import exchange
@@ -23,7 +24,7 @@ from samkit.export.prompts import Prompt, drawn_image, mask_features, point_toke
 from samkit.inference.embeddings import embedding_shapes
 from samkit.modeling import Sam
 from samkit.modeling.common import LayerNorm2d
-from samkit.modeling.mask_decoder import MaskDecoder
+from samkit.modeling.mask_decoder import MULTI, MaskDecoder
 from samkit.modeling.prompt_encoder import PromptEncoder
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def prompted_decoder(sam: Sam, opset: int) -> "ModelProto":
     `Sam.encode` makes them; `point_coords` 1 x N x 2 (x, y) in pixels of the model's input and
     `point_labels` 1 x N with the labels' usual meanings, where a box is two points and nothing is
     padded here; `mask_input` 1 x 1 x 4h x 4w logits, which count where `has_mask_input` (1) is 1,
-    not 0. Outputs: `low_res_logits` 1 x 4 x 4h x 4w and `iou` 1 x 4.
+    not 0; `best_only` (1), 0 or 1. Outputs: `iou` 1 x 4 and `low_res_logits` 1 x 4 x 4h x 4w, or
+    1 x 1 x 4h x 4w with `best_only`: those of the candidate with the highest predicted IoU.
     The weights are those of the model in float32, whatever it computes in.
     """
     encoder = copy.deepcopy(sam.prompt_encoder).cpu().float().eval()
@@ -48,8 +50,8 @@ def prompted_decoder(sam: Sam, opset: int) -> "ModelProto":
     image = graph.input(EMBEDDING, shapes.pop("features"))
     fine = {name: graph.input(name, shape) for name, shape in shapes.items()}
     h, w = encoder.mask_input_size
-    sizes = ((1, "points", 2), (1, "points"), (1, 1, h, w), (1,))
-    coords, labels, mask, has_mask = map(graph.input, PROMPT_NAMES, sizes)
+    sizes = ((1, "points", 2), (1, "points"), (1, 1, h, w), (1,), (1,))
+    coords, labels, mask, has_mask, best_only = map(graph.input, PROMPT_NAMES, sizes)
     prompt = Prompt(coords.reshape(-1, 2), labels.reshape(-1, 1), mask, has_mask)
     if encoder.prompt_maps:
         cells = drawn_image(encoder, decoder.mixer, image, prompt)
@@ -62,9 +64,10 @@ def prompted_decoder(sam: Sam, opset: int) -> "ModelProto":
     count = decoder.num_mask_tokens
     weights = parallel_mlps(tokens.between(1, 1 + count, 0), decoder.output_hypernetworks_mlps)
     grid = encoder.image_embedding_size
+    weights = weights.slice(*_drawn_tokens(iou, best_only, count), 0)
     flat = weights @ _upscaled(decoder, keys, grid, fine).permute(1, 0)  # 4 x N*4*4
     low_res = _to_image(flat, grid)
-    outputs = (low_res, (1, count, h, w)), (iou, (1, count))
+    outputs = (low_res, (1, "masks", h, w)), (iou, (1, count))
     return graph.model(dict(zip(OUTPUT_NAMES, outputs, strict=True)))
 
 
@@ -83,8 +86,18 @@ def _with_mask(encoder: PromptEncoder, image: Value, prompt: Prompt) -> Cells:
     return Cells(padded * prompt.has_mask, image.reshape(c, -1).permute(1, 0) + no_mask, into)
 
 
+def _drawn_tokens(iou: Value, best_only: Value, count: int) -> tuple[Value, Value]:
+    """First and last plus one, int64, of the tokens whose masks are drawn: all, or the best."""
+    graph = iou.graph
+    first = graph.integers(MULTI.start)
+    best = graph("ArgMax", iou.between(MULTI.start, count, 1), axis=1, keepdims=0) + first
+    chosen = graph("Cast", best_only, to=TensorProto.BOOL)
+    start = graph("Where", chosen, best, graph.integers(0))
+    return start, graph("Where", chosen, best + graph.integers(1), graph.integers(count))
+
+
 def _upscaled(
-    decoder: MaskDecoder, cells: Value, grid: tuple[int, int], fine: dict[str, Value]
+    decoder: MaskDecoder, cells: Cells, grid: tuple[int, int], fine: dict[str, Value]
 ) -> Value:
     """Cells N x C to N*4*4 x C/8, as `MaskDecoder._upscale` does it, pixels with their cell.
 
@@ -101,7 +114,7 @@ def _upscaled(
         finer = fine["stride_4"] - fine["stride_4"].reduce("ReduceMean", 1)
         by_cell = finer.reshape(-1, h, 2, w, 2).permute(1, 3, 2, 4, 0)
         plus = by_cell.reshape(h * w, -1) + plus
-    x = product(cells, weight.flatten(1), plus).reshape(-1, first.out_channels)
+    x = cells.through(weight.flatten(1), plus).reshape(-1, first.out_channels)
     scale, shift = (value.repeat(4) for value in scale_and_shift(norm))
     x = of_unit_length(x, norm).reshape(h * w, -1) * scale + shift  # rows of few values are slow
     act = gelu if isinstance(activation, nn.GELU) else relu

@@ -73,7 +73,7 @@ class Graph:
         """Side by side along an axis."""
         return self("Concat", *operands, axis=axis)
 
-    def model(self, outputs: dict[str, tuple["Value", Sequence[int]]]) -> "ModelProto":
+    def model(self, outputs: dict[str, tuple["Value", Sequence[int | str]]]) -> "ModelProto":
         """The whole, with outputs by name, each with its shape."""
         named = [
             helper.make_node("Identity", [value.name], [name])

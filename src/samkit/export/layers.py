@@ -49,12 +49,22 @@ def relu(x: Value) -> Value:
     return x.graph("Relu", x)
 
 
+def softmax_over_few(x: Value, axis: int) -> Value:
+    """Softmax along a short axis that is not the last, for which the node would move all values."""
+    exp = x.graph("Exp", x - x.reduce("ReduceMax", axis))
+    return x.graph("Div", exp, exp.reduce("ReduceSum", axis))
+
+
 def normalised(x: Value, norm: nn.LayerNorm | LayerNorm2d, axis: int = -1) -> Value:
     """Layer normalisation along an axis, step by step (docs/export.md)."""
     scale, shift = scale_and_shift(norm)
     shape = [-1, *[1] * (-1 - axis)]
-    unit = of_unit_length(x - x.reduce("ReduceMean", axis), norm, axis)
-    return unit * scale.view(shape) + shift.view(shape)
+    return of_unit_length(centred(x, axis), norm, axis) * scale.view(shape) + shift.view(shape)
+
+
+def centred(x: Value, axis: int = -1) -> Value:
+    """Less the mean along an axis."""
+    return x - x.reduce("ReduceMean", axis)
 
 
 def normalised_tokens(x: Value, norm: nn.LayerNorm) -> Value:
@@ -62,13 +72,13 @@ def normalised_tokens(x: Value, norm: nn.LayerNorm) -> Value:
     return x.graph("LayerNormalization", x, norm.weight, norm.bias, axis=-1, epsilon=norm.eps)
 
 
-def of_unit_length(centred: Value, norm: nn.LayerNorm | LayerNorm2d, axis: int = -1) -> Value:
-    """Values whose mean along an axis is 0, with 1 (nearly: the norm's eps) as sum of squares."""
-    graph = centred.graph
+def of_unit_length(x: Value, norm: nn.LayerNorm | LayerNorm2d, axis: int = -1) -> Value:
+    """What is centred along an axis, with 1 (nearly: the norm's eps) as sum of squares."""
+    graph = x.graph
     # A row of numbers and one number: onnxruntime is slow with a column and one number.
-    squares = centred.reduce("ReduceSumSquare", axis, keep=False)
+    squares = x.reduce("ReduceSumSquare", axis, keep=False)
     length = graph("Sqrt", squares + torch.tensor(norm.weight.numel() * norm.eps))
-    return centred * graph("Unsqueeze", graph("Reciprocal", length), graph.integers(axis))
+    return x * graph("Unsqueeze", graph("Reciprocal", length), graph.integers(axis))
 
 
 def scale_and_shift(norm: nn.LayerNorm | LayerNorm2d) -> tuple[Tensor, Tensor]:

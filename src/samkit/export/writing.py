@@ -27,8 +27,9 @@ def write_decoder(sam: Sam, folder: str | os.PathLike[str], *, opset: int = OPSE
     image.onnx: an embedding (`image_embeddings`, and finer features by name) to all that is the
         same for every prompt, `image_0`, `image_1`, ….
     decoder.onnx: these, `point_coords` 1 x N x 2, `point_labels` 1 x N, `mask_input`
-        1 x 1 x 4h x 4w and `has_mask_input` 1 to `low_res_logits` 1 x 4 x 4h x 4w and `iou` 1 x 4,
-        all float32. N may be any number, 0 as well.
+        1 x 1 x 4h x 4w, `has_mask_input` 1 and `best_only` 1 to `low_res_logits`
+        1 x 4 x 4h x 4w (1 x 1 x 4h x 4w where `best_only` is 1) and `iou` 1 x 4, all float32.
+        N may be any number, 0 as well.
     constants.json: the numbers and rules with which to use them; it is written last.
     Returns the paths. Raises UsageError where onnx is missing or the opset too old, and
     SamkitError where the folder cannot be written to.

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from samkit.errors import UsageError
 from samkit.inference.candidates import Candidates, CropCandidates, Floats, Progress, find
+from samkit.inference.cores import on_separate_cores
 from samkit.inference.records import OUTPUT_MODES, to_records
 from samkit.inference.selection import choose, clean, draw
 from samkit.inference.settings import AutomaticMaskSettings, lowered, require_selectable
@@ -149,7 +150,7 @@ def _select(
 ) -> list[Record]:
     size: Size = (image_size[0], image_size[1])
     chosen = choose(crops, size, settings, mask_threshold)
-    drawn = [draw(one, mask_threshold) for one in chosen]
+    drawn = list(on_separate_cores(lambda one: draw(one, mask_threshold), chosen))
     if settings.min_mask_region_area > 0:
         drawn = clean(drawn, size, settings)
     return to_records(drawn, size, output_mode)

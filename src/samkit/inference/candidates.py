@@ -9,13 +9,15 @@ the size of the image nor much on the number of points.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from samkit.inference.decoding import prompts_at_once, upscaler_of
+from samkit.inference.cores import on_separate_cores
+from samkit.inference.decoding import PromptDecoder, prompts_at_once, slices, upscaler_of
 from samkit.inference.embeddings import ImageEmbedding, embed_batch
 from samkit.inference.prompts import Prompts
 from samkit.inference.settings import AutomaticMaskSettings
@@ -115,66 +117,88 @@ def _find_in_crop(
     # In float64 until they are positions between 0 and 1: the last digit decides ties.
     transform = ResizeLongestSide(sam.image_encoder.img_size)
     coords = torch.from_numpy(transform.apply_coords(points, size))
-    threshold, offset = sam.mask_threshold, settings.stability_score_offset
-    found: list[int] = []
-    scores, stability, cells, logits = [], [], [], []
-    for prompts, predicted, low in _good_masks(sam, embedding, coords, settings, advance):
-        bound = _stability_bound(upscaler, low, threshold, offset)
-        windows = upscaler.windows(low, threshold - offset)
-        stable = (bound >= settings.stability_score_thresh).tolist()
-        kept = [i for i, cell in enumerate(windows) if stable[i] and not cell.empty]
-        found += [prompts[i] for i in kept]
-        scores.append(predicted[kept])
-        stability.append(bound[kept])
-        cells += [windows[i] for i in kept]
-        low = low.cpu()
-        for i in kept:
-            top, bottom, left, right = windows[i]
-            logits.append(low[i, top:bottom, left:right].clone())
-    return CropCandidates(
-        crop_box,
-        upscaler,
-        points[found],
-        torch.cat([*scores, torch.empty(0)]),
-        torch.cat([*stability, torch.empty(0)]),
-        cells,
-        logits,
-    )
-
-
-def _good_masks(
-    sam: Sam,
-    embedding: ImageEmbedding,
-    coords: Tensor,
-    settings: AutomaticMaskSettings,
-    advance: Callable[[int], None],
-) -> Iterator[tuple[list[int], Tensor, Tensor]]:
-    """Masks with a good predicted IoU: indices of their points, IoU (CPU), low-res P x n x n."""
-    image_pe = sam.prompt_encoder.get_dense_pe()
-    step = min(settings.points_per_batch, prompts_at_once(sam))
-    everything = settings.pred_iou_thresh <= 0  # officially the filter is then off
     if sam.device.type == "mps":  # which has no float64
         coords = coords.float()
     coords = coords.to(sam.device)[:, None]
     labels = torch.ones(coords.shape[:2], dtype=torch.int64, device=sam.device)
-    for start in range(0, len(coords), step):
-        rows = slice(start, start + step)
-        sparse, dense = Prompts(coords[rows], labels[rows]).embed(sam)
-        state = sam.mask_decoder.run_transformer(embedding.features, image_pe, sparse, dense)
-        predicted = state.iou[:, MULTI].float().cpu()
-        good = (
-            torch.ones_like(predicted).bool()
-            if everything
-            else (predicted > settings.pred_iou_thresh)
-        )
-        advance(len(predicted))
-        prompts = good.any(1).nonzero()[:, 0]
-        if not len(prompts):
-            continue
-        low = sam.mask_decoder.masks(state, MULTI, embedding.fine, prompts.to(sam.device))
-        wanted = good[prompts]
-        of_prompt = (prompts[:, None] + start).expand_as(wanted)[wanted].tolist()
-        yield of_prompt, predicted[good], low[wanted.to(sam.device)].float()
+    decoder = PromptDecoder(sam, embedding, Prompts(coords, labels))
+
+    def find_some(rows: slice) -> _Found:
+        prompts, predicted, low = _good_masks(decoder, rows, settings)
+        return _worth_keeping(upscaler, prompts, predicted, low, settings, sam.mask_threshold)
+
+    step = min(settings.points_per_batch, prompts_at_once(sam))
+    parts = []
+    for rows, found in zip(
+        slices(len(points), step),
+        on_separate_cores(find_some, slices(len(points), step), sam.device),
+        strict=True,
+    ):
+        parts.append(found)
+        advance(rows.stop - rows.start)
+    return CropCandidates(
+        crop_box,
+        upscaler,
+        points[[prompt for part in parts for prompt in part.prompts]],
+        torch.cat([part.scores for part in parts]),
+        torch.cat([part.stability for part in parts]),
+        [window for part in parts for window in part.cells],
+        [low for part in parts for low in part.logits],
+    )
+
+
+class _Found(NamedTuple):
+    """The candidates of a few prompts: of each its prompt's index, and as in `CropCandidates`."""
+
+    prompts: list[int]
+    scores: Tensor
+    stability: Tensor
+    cells: list[Window]
+    logits: list[Tensor]
+
+
+def _good_masks(
+    decoder: PromptDecoder, rows: slice, settings: AutomaticMaskSettings
+) -> tuple[list[int], Tensor, Tensor]:
+    """Masks with a good predicted IoU: indices of their points, IoU (CPU), low-res P x n x n."""
+    state = decoder.states(rows)
+    predicted = state.iou[:, MULTI].float().cpu()
+    good = torch.ones_like(predicted).bool()
+    if settings.pred_iou_thresh > 0:  # officially the filter is otherwise off
+        good = predicted > settings.pred_iou_thresh
+    prompts = good.any(1).nonzero()[:, 0]
+    low = decoder.masks(state, MULTI, prompts.to(state.iou.device))
+    wanted = good[prompts]
+    of_prompt = (prompts[:, None] + rows.start).expand_as(wanted)[wanted].tolist()
+    return of_prompt, predicted[good], low[wanted.to(low.device)].float()
+
+
+def _worth_keeping(
+    upscaler: Upscaler,
+    prompts: list[int],
+    predicted: Tensor,
+    low: Tensor,
+    settings: AutomaticMaskSettings,
+    threshold: float,
+) -> _Found:
+    """Those masks that may be stable enough, each with its window of logits only."""
+    offset = settings.stability_score_offset
+    bound = _stability_bound(upscaler, low, threshold, offset)
+    windows = upscaler.windows(low, threshold - offset)
+    stable = (bound >= settings.stability_score_thresh).tolist()
+    kept = [i for i, cells in enumerate(windows) if stable[i] and not cells.empty]
+    low = low.cpu()
+    return _Found(
+        [prompts[i] for i in kept],
+        predicted[kept],
+        bound[kept],
+        [windows[i] for i in kept],
+        [
+            low[i, top:bottom, left:right].clone()
+            for i in kept
+            for top, bottom, left, right in [windows[i]]
+        ],
+    )
 
 
 def _stability_bound(upscaler: Upscaler, low: Tensor, threshold: float, offset: float) -> Tensor:

@@ -116,6 +116,17 @@ class Upscaler:
                 weights @ wide[first - cells.top : last - cells.top],
             )
 
+    def sample(self, low: Tensor, cells: Window) -> Tensor:
+        """Full-size logits of a lattice of pixels, at least two to a low-res cell each way.
+
+        low: the low-res logits of the window alone, h x w. All of `pixels(cells)` where the image
+        is no finer than that.
+        """
+        top, bottom, left, right = self.pixels(cells)
+        rows = self._rows.lattice(top, bottom)[:, cells.top : cells.bottom]
+        cols = self._cols.lattice(left, right)[:, cells.left : cells.right]
+        return rows @ (low.float() @ cols.T)
+
     def logits(self, low: Tensor, out: Tensor) -> None:
         """Writes full-size logits of P x n x n low-res logits into `out`, P x H x W float32."""
         rows, cols = self.valid_size
@@ -162,6 +173,11 @@ class _Axis:
             int(np.searchsorted(self.first, start, "left")),
             int(np.searchsorted(self.last, stop - 1, "right")),
         )
+
+    def lattice(self, start: int, stop: int) -> Tensor:
+        """The matrix's rows of every n-th of the pixels start ... stop - 1."""
+        step = max(1, len(self.matrix) // (2 * self.valid))
+        return self.matrix[start + step // 2 : stop : step]
 
     def sources(self, first: int, last: int) -> tuple[int, int]:
         """Cells that the pixels first ... last - 1 depend on."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from samkit.modeling.common import LayerNorm2d
 from samkit.modeling.config import MaskDecoderConfig
-from samkit.modeling.transformer import TwoWayTransformer
+from samkit.modeling.transformer import SharedImage, TwoWayTransformer
 
 SINGLE = slice(0, 1)
 """The output token for unambiguous prompts: the paper's fourth mask."""
@@ -92,15 +92,37 @@ class MaskDecoder(nn.Module):
         return self.masks(state, wanted, fine), state.iou[:, wanted]
 
     def run_transformer(
-        self, image_embeddings: Tensor, image_pe: Tensor, sparse: Tensor, dense: Tensor
+        self,
+        image_embeddings: Tensor,
+        image_pe: Tensor,
+        sparse: Tensor,
+        dense: Tensor,
+        shared: SharedImage | None = None,
     ) -> DecoderState:
-        """Everything before the upscaling, scores included; arguments as in `forward`."""
-        if dense.stride(0) == 0 and image_embeddings.shape[0] == 1:
-            dense = dense[:1]  # the same for all prompts, and so the image still is, too
-        image = self.mixer(image_embeddings + dense)
+        """Everything before the upscaling, scores included; arguments as in `forward`.
+
+        shared: what `share` made of the image and the same `dense`, where that has been done.
+        """
+        h, w = image_embeddings.shape[-2:]
+        image = shared or self._with_prompts(image_embeddings, dense)
         tokens, cells = self.transformer(image, image_pe, self.with_output_tokens(sparse))
-        h, w = image.shape[-2:]
         return self.read_tokens(tokens, cells, (h, w))
+
+    def share(
+        self, image_embeddings: Tensor, image_pe: Tensor, dense: Tensor
+    ) -> SharedImage | None:
+        """What any number of prompts on one image may share; None where `dense` is theirs alone.
+
+        image_embeddings: 1 x C x h x w; image_pe and dense as in `forward`.
+        """
+        if dense.stride()[2:] != (0, 0):  # not one vector for all cells, and so for all prompts
+            return None
+        return self.transformer.share(self._with_prompts(image_embeddings, dense[:1]), image_pe)
+
+    def _with_prompts(self, image: Tensor, dense: Tensor) -> Tensor:
+        if dense.stride(0) == 0 and image.shape[0] == 1:
+            dense = dense[:1]  # the same for all prompts, and so the image still is, too
+        return cast(Tensor, self.mixer(image + dense))
 
     def with_output_tokens(self, sparse: Tensor) -> Tensor:
         """What the transformer starts from: tokens of IoU and masks, then B x T x C of prompts."""

@@ -6,6 +6,9 @@ tokens (W(x) . q = x . W^T q), or, where all prompts still see the same image, d
 The numbers agree with the plain order of products within rounding.
 """
 
+from dataclasses import dataclass
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,6 +18,19 @@ from samkit.modeling.config import MaskDecoderConfig
 
 MANY_TOKENS = 16
 """From about here on, projecting the image costs less than meeting it with every token."""
+
+
+@dataclass(frozen=True)
+class SharedImage:
+    """One image that no prompt has touched yet, and how the first layer's attentions see it."""
+
+    cells: Tensor
+    """1 x N x C."""
+    key: Tensor
+    """1 x heads x N x d, of tokens to image; value likewise."""
+    value: Tensor
+    query: Tensor
+    """1 x heads x N x d, of image to tokens."""
 
 
 class TwoWayTransformer(nn.Module):
@@ -33,26 +49,46 @@ class TwoWayTransformer(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(
-        self, image_embedding: Tensor, image_pe: Tensor, point_embedding: Tensor
+        self,
+        image_embedding: Tensor | SharedImage,
+        image_pe: Tensor,
+        point_embedding: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Lets tokens and image exchange what they know.
 
-        image_embedding: B x C x h x w, or 1 x C x h x w where all B prompts share it.
-        image_pe: 1 x C x h x w. point_embedding: B x T x C.
+        image_embedding: B x C x h x w, or 1 x C x h x w (or what `share` made of it) where all B
+        prompts share it. image_pe: 1 x C x h x w. point_embedding: B x T x C.
         Returns the tokens B x T x C and the image B x h*w x C.
         """
-        keys = image_embedding.flatten(2).transpose(1, 2)  # B x N x C
+        key_pe = _as_cells(image_pe)
+        if isinstance(image_embedding, SharedImage):
+            return self.exchange(image_embedding.cells, key_pe, point_embedding, image_embedding)
+        keys = _as_cells(image_embedding)
         if keys.shape[0] == 1:
             keys = keys.contiguous()
-        return self.exchange(keys, image_pe.flatten(2).transpose(1, 2), point_embedding)
+        return self.exchange(keys, key_pe, point_embedding)
+
+    def share(self, image_embedding: Tensor, image_pe: Tensor) -> SharedImage:
+        """The first layer's projections of an image, done once for any number of prompts.
+
+        image_embedding, image_pe: 1 x C x h x w.
+        """
+        cells = _as_cells(image_embedding).contiguous()
+        first = cast(TwoWayAttentionBlock, self.layers[0])
+        return first.share(cells, _as_cells(image_pe))
 
     def exchange(
-        self, keys: Tensor, key_pe: Tensor, point_embedding: Tensor
+        self,
+        keys: Tensor,
+        key_pe: Tensor,
+        point_embedding: Tensor,
+        shared: SharedImage | None = None,
     ) -> tuple[Tensor, Tensor]:
         """The same for an image that is already a list of cells: B or 1 x N x C."""
         queries = point_embedding
         for layer in self.layers:
-            queries, keys = layer(queries, keys, point_embedding, key_pe)
+            queries, keys = layer(queries, keys, point_embedding, key_pe, shared)
+            shared = None  # from here on every prompt has an image of its own
         attended = self.final_attn_token_to_image.tokens_to_image(
             queries + point_embedding, keys, key_pe
         )
@@ -79,22 +115,38 @@ class TwoWayAttentionBlock(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(
-        self, queries: Tensor, keys: Tensor, query_pe: Tensor, key_pe: Tensor
+        self,
+        queries: Tensor,
+        keys: Tensor,
+        query_pe: Tensor,
+        key_pe: Tensor,
+        shared: SharedImage | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """queries, query_pe: B x T x C; keys: B or 1 x N x C; key_pe: 1 x N x C. Returns both."""
+        """queries, query_pe: B x T x C; keys: B or 1 x N x C; key_pe: 1 x N x C. Returns both.
+
+        shared: what `share` made of the keys, where that has been done.
+        """
         if self.skip_first_layer_pe:
             queries = self.self_attn(queries, queries, queries)
         else:
             q = queries + query_pe
             queries = queries + self.dropout(self.self_attn(q, q, queries))
         queries = self.norm1(queries)
-        attended = self.cross_attn_token_to_image.tokens_to_image(queries + query_pe, keys, key_pe)
+        attended = self.cross_attn_token_to_image.tokens_to_image(
+            queries + query_pe, keys, key_pe, (shared.key, shared.value) if shared else None
+        )
         queries = self.norm2(queries + self.dropout(attended))
         queries = self.norm3(queries + self.dropout(self.mlp(queries)))
         attended = self.cross_attn_image_to_token.image_to_tokens(
-            keys, key_pe, queries + query_pe, queries
+            keys, key_pe, queries + query_pe, queries, shared.query if shared else None
         )
         return queries, self.norm4(keys + self.dropout(attended))
+
+    def share(self, cells: Tensor, pe: Tensor) -> SharedImage:
+        """cells, pe: 1 x N x C."""
+        asked, asking = self.cross_attn_token_to_image, self.cross_attn_image_to_token
+        key, value = asked.project_asked(cells, pe)
+        return SharedImage(cells, key, value, asking.project_asking(cells, pe))
 
 
 class Attention(nn.Module):
@@ -116,20 +168,35 @@ class Attention(nn.Module):
         v = self._split(self.v_proj(v))
         return self.out_proj(_merge(F.scaled_dot_product_attention(q, k, v)))
 
-    def tokens_to_image(self, tokens: Tensor, image: Tensor, pe: Tensor) -> Tensor:
+    def project_asked(self, image: Tensor, pe: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values B x heads x N x d of an image B x N x C that tokens ask."""
+        return self._split(self.k_proj(image + pe)), self._split(self.v_proj(image))
+
+    def project_asking(self, image: Tensor, pe: Tensor) -> Tensor:
+        """Queries B x heads x N x d of an image B x N x C that asks tokens."""
+        return self._split(self.q_proj(image + pe))
+
+    def tokens_to_image(
+        self,
+        tokens: Tensor,
+        image: Tensor,
+        pe: Tensor,
+        projected: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
         """Tokens ask the image: the same as forward(tokens, image + pe, image).
 
         tokens: B x T x C, positions included; image: B or 1 x N x C; pe: 1 x N x C.
+        projected: what `project_asked` gives for the image, where that has been done.
         """
         b, t, c = tokens.shape
         q = self._split(self.q_proj(tokens))  # B x heads x T x d
-        if image.shape[0] == 1 and b * t > MANY_TOKENS:  # all prompts' tokens meet it together
-            k, v = self._split(self.k_proj(image + pe)), self._split(self.v_proj(image))
+        if image.shape[0] == 1 and (projected or b * t > MANY_TOKENS):  # all prompts' at once
+            k, v = projected or self.project_asked(image, pe)
             together = q.transpose(0, 1).flatten(1, 2)[None]  # 1 x heads x B*T x d
             out = F.scaled_dot_product_attention(together, k, v)[0].unflatten(1, (b, t))
             return self.out_proj(_merge(out.transpose(0, 1)))
         if t > MANY_TOKENS:
-            k, v = self._split(self.k_proj(image + pe)), self._split(self.v_proj(image))
+            k, v = self.project_asked(image, pe)
             return self.out_proj(_merge(F.scaled_dot_product_attention(q, k, v)))
         q = q * q.shape[-1] ** -0.5
         asked = (q @ self._heads_of(self.k_proj)).flatten(1, 2)  # B x heads*T x C
@@ -140,22 +207,30 @@ class Attention(nn.Module):
         values = seen @ self._heads_of(self.v_proj).transpose(1, 2)  # B x heads x T x d
         return self.out_proj(_merge(values) + self.v_proj.bias)
 
-    def image_to_tokens(self, image: Tensor, pe: Tensor, tokens: Tensor, values: Tensor) -> Tensor:
+    def image_to_tokens(
+        self,
+        image: Tensor,
+        pe: Tensor,
+        tokens: Tensor,
+        values: Tensor,
+        projected: Tensor | None = None,
+    ) -> Tensor:
         """The image asks the tokens: the same as forward(image + pe, tokens, values).
 
         image: B or 1 x N x C; pe: 1 x N x C; tokens (positions included) and values: B x T x C.
+        projected: what `project_asking` gives for the image, where that has been done.
         """
         b, t, c = tokens.shape
         k = self._split(self.k_proj(tokens))  # B x heads x T x d
         v = self._split(self.v_proj(values))
         k = k * k.shape[-1] ** -0.5
         n, d = self.num_heads, k.shape[-1]
-        if image.shape[0] == 1 and b * t > MANY_TOKENS:
-            q = self._split(self.q_proj(image + pe))[0]  # heads x N x d
+        if image.shape[0] == 1 and (projected is not None or b * t > MANY_TOKENS):
+            q = (self.project_asking(image, pe) if projected is None else projected)[0]
             scores = k.transpose(0, 1).reshape(n, b * t, d) @ q.transpose(1, 2)
             scores = scores.view(n, b, t, -1).transpose(0, 1)  # B x heads x T x N
         elif t > MANY_TOKENS:
-            q = self._split(self.q_proj(image + pe))
+            q = self.project_asking(image, pe)
             return self.out_proj(_merge(F.scaled_dot_product_attention(q, k, v, scale=1.0)))
         else:
             asked = (k @ self._heads_of(self.q_proj)).flatten(1, 2)  # B x heads*T x C
@@ -163,8 +238,9 @@ class Attention(nn.Module):
             scores = self._scores(asked, constant, image, pe).view(b, n, t, -1)
         weights = torch.softmax(scores, dim=2).flatten(1, 2)  # over the tokens
         out_heads = self.out_proj.weight.view(c, n, d).permute(1, 2, 0)  # heads x d x C
-        told = (v @ out_heads).flatten(1, 2)  # B x heads*T x C
-        return weights.transpose(1, 2) @ told + self.out_proj.bias
+        # The weights of a head sum to 1, so the bias may come in parts with what the heads tell.
+        told = (v @ out_heads + self.out_proj.bias / n).flatten(1, 2)  # B x heads*T x C
+        return weights.transpose(1, 2) @ told
 
     @staticmethod
     def _scores(asked: Tensor, constant: Tensor, image: Tensor, pe: Tensor) -> Tensor:
@@ -179,6 +255,10 @@ class Attention(nn.Module):
 
     def _heads_of(self, projection: nn.Linear) -> Tensor:
         return projection.weight.unflatten(0, (self.num_heads, -1))  # heads x d x C
+
+
+def _as_cells(image: Tensor) -> Tensor:
+    return image.flatten(2).transpose(1, 2)  # B x C x h x w to B x N x C
 
 
 def _merge(x: Tensor) -> Tensor:

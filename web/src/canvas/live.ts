@@ -28,13 +28,19 @@ export interface LiveScene {
   drawing: { kind: "box" | "line"; points: readonly Point[] } | null;
 }
 
+/** A pixel of a preview that is larger than this on the screen shows its corners. */
+const LARGE_PIXEL = 2.5;
+const WHITE: Rgb = [255, 255, 255];
+
 export class Live {
   private readonly predicted = new Surface();
   private readonly painted = new Surface();
   private scene: LiveScene = {
     predicted: null, tentative: false, painted: null, prompts: [], drawing: null,
   };
-  private outline: Float32Array = new Float32Array(0);
+  /** What the surface of the prediction holds. */
+  private drawn: { mask: MaskCrop; rim: number } | null = null;
+  private outline: Float32Array | null = null;
 
   setSize(size: Size): void {
     this.size = size;
@@ -44,7 +50,7 @@ export class Live {
 
   /** Takes the scene; `changed` is where its painted pixels changed (all where undefined). */
   set(scene: LiveScene, changed?: Rect): void {
-    if (scene.predicted !== this.scene.predicted) this.setPredicted(scene.predicted);
+    if (scene.predicted !== this.scene.predicted) this.drawn = this.outline = null;
     const anew = changed ? !isEmpty(changed) : scene.painted !== this.scene.painted;
     if (anew) this.setPainted(scene.painted, changed);
     this.scene = scene;
@@ -62,17 +68,14 @@ export class Live {
     if (drawing) drawDrawing(context, view, drawing);
   };
 
-  private setPredicted(shown: Shown | null): void {
-    if (!shown || isEmpty(shown.mask)) {
-      this.outline = new Float32Array(0);
-      return;
-    }
-    const { mask } = shown;
+  /** A line along the pixels is thin at any zoom, but costs milliseconds; a rim of pixels does not. */
+  private tintPredicted(mask: MaskCrop, rim: number): void {
+    if (this.drawn?.mask === mask && this.drawn.rim === rim) return;
+    this.drawn = { mask, rim };
     this.predicted.resize(mask.w, mask.h);
     const inPlace = { ...mask, x: 0, y: 0 };
-    const tint = { colour: ACTIVE, rim: 0, striped: false };
+    const tint = { colour: ACTIVE, rim, rimColour: WHITE, striped: false };
     this.predicted.replace(inPlace, (pixels, band) => paint(pixels, band, inPlace, tint));
-    this.outline = edges(mask);
   }
 
   private setPainted(mask: MaskCrop | null, changed?: Rect): void {
@@ -96,21 +99,25 @@ export class Live {
     tentative: boolean,
   ): void {
     const scale = crop.w / preview.width;
+    const rim = tentative && view.scale * scale < LARGE_PIXEL;
+    this.tintPredicted(mask, rim ? 1 : 0);
     context.save();
     context.translate(crop.x, crop.y);
     context.scale(scale, crop.h / preview.height);
     context.globalAlpha = tentative ? 0.75 : 1;
     context.drawImage(this.predicted.canvas, mask.x, mask.y);
     context.globalAlpha = 1;
-    context.beginPath();
-    const { outline } = this;
-    for (let i = 0; i < outline.length; i += 4) {
-      context.moveTo(outline[i]!, outline[i + 1]!);
-      context.lineTo(outline[i + 2]!, outline[i + 3]!);
+    if (!rim) {
+      context.beginPath();
+      const outline = (this.outline ??= edges(mask));
+      for (let i = 0; i < outline.length; i += 4) {
+        context.moveTo(outline[i]!, outline[i + 1]!);
+        context.lineTo(outline[i + 2]!, outline[i + 3]!);
+      }
+      context.lineWidth = (tentative ? 1 : 1.5) / (view.scale * scale);
+      context.strokeStyle = tentative ? "rgb(255 255 255 / .85)" : "white";
+      context.stroke();
     }
-    context.lineWidth = (tentative ? 1 : 1.5) / (view.scale * scale);
-    context.strokeStyle = tentative ? "rgb(255 255 255 / .85)" : "white";
-    context.stroke();
     context.restore();
   }
 }

@@ -14,6 +14,8 @@ export interface Tint {
   readonly colour: Rgb;
   /** Width of the rim, which is drawn opaque, in pixels of the mask; 0 for none. */
   readonly rim: number;
+  /** Of the rim, the mask's own colour where undefined. */
+  readonly rimColour?: Rgb;
   /** Drawn with stripes: what a model suggested and nobody has accepted. */
   readonly striped: boolean;
 }
@@ -23,10 +25,10 @@ export function paint(target: Uint32Array, rect: Rect, mask: MaskCrop, tint: Tin
   const part = common(mask, rect);
   const full = pixel(tint.colour, FILL);
   const pale = pixel(tint.colour, HATCH);
-  const rim = pixel(tint.colour, 1);
+  const rim = pixel(tint.rimColour ?? tint.colour, 1);
   const { bits, w, h } = mask;
   const t = tint.rim;
-  if (t === 0 && !tint.striped) return fill(target, rect, mask, part, full);
+  if (t <= 1 && !tint.striped) return fill(target, rect, mask, part, full, t === 1 ? rim : full);
   const stripe = Math.max(4, 3 * Math.max(1, t));
   for (let y = part.y; y < part.y + part.h; y++) {
     const my = y - mask.y;
@@ -47,13 +49,22 @@ export function paint(target: Uint32Array, rect: Rect, mask: MaskCrop, tint: Tin
   }
 }
 
-/** One colour wherever the mask is: what a preview under the cursor takes. */
-function fill(target: Uint32Array, rect: Rect, mask: MaskCrop, part: Rect, colour: number): void {
-  const { bits, w } = mask;
-  for (let y = part.y; y < part.y + part.h; y++) {
-    const from = (y - mask.y) * w - mask.x;
-    const to = (y - rect.y) * rect.w - rect.x;
-    for (let x = part.x; x < part.x + part.w; x++) if (bits[from + x]) target[to + x] = colour;
+/** Two colours, of which the rim is one pixel wide: what a preview under the cursor takes. */
+function fill(
+  target: Uint32Array, rect: Rect, mask: MaskCrop, part: Rect, inner: number, rim: number,
+): void {
+  const { bits, w, h } = mask;
+  const nothing = new Uint8Array(w);
+  const row = (y: number): Uint8Array => (y >= 0 && y < h ? bits.subarray(y * w, (y + 1) * w) : nothing);
+  for (let y = part.y - mask.y; y < part.y + part.h - mask.y; y++) {
+    const [above, here, below] = [row(y - 1), row(y), row(y + 1)];
+    const to = (y + mask.y - rect.y) * rect.w + mask.x - rect.x;
+    const end = part.x + part.w - mask.x;
+    for (let x = part.x - mask.x; x < end; x++) {
+      if (!here[x]) continue;
+      const surrounded = above[x]! & below[x]! & (x > 0 ? here[x - 1]! : 0) & (x + 1 < w ? here[x + 1]! : 0);
+      target[to + x] = surrounded ? inner : rim;
+    }
   }
 }
 

@@ -90,13 +90,14 @@ export class Model {
   ): Promise<Decoded> {
     const image = this.prepared();
     const start = performance.now();
-    const { logits, iou } = await this.run(image, prompts, mask);
-    const milliseconds = performance.now() - start;
     const several = ambiguous(prompts, mask !== null);
+    const alone = bestOnly && several;
+    const { logits, iou } = await this.run(image, prompts, mask, alone);
+    const milliseconds = performance.now() - start;
     const tokens = several ? this.constants.tokens.multi : [this.constants.tokens.single];
     const ranked = [...tokens].sort((a, b) => iou[b]! - iou[a]!);
     const candidates = (bestOnly ? ranked.slice(0, 1) : ranked).map((token) => {
-      const own = this.ofToken(logits, token);
+      const own = alone ? logits : this.ofToken(logits, token);
       const preview = image.preview.mask(own, this.constants.mask_threshold);
       return { iou: iou[token]!, logits: own, preview };
     });
@@ -123,14 +124,17 @@ export class Model {
         kind: "box",
         box: [mask.x, mask.y, mask.x + mask.w - 1, mask.y + mask.h - 1],
       };
-      const { logits } = await this.run(image, [box], null);
+      const { logits } = await this.run(image, [box], null, false);
       levels = levelsOf(this.ofToken(logits, tokens.single), n, side, input);
     }
     const inCrop = { ...mask, x: mask.x - crop.x, y: mask.y - crop.y };
     return maskPrompt(inCrop, { width: crop.w, height: crop.h }, n, side, input, levels);
   }
 
-  private async run(image: Prepared, prompts: readonly Prompt[], mask: Float32Array | null) {
+  /** bestOnly: the logits of the best candidate alone. */
+  private async run(
+    image: Prepared, prompts: readonly Prompt[], mask: Float32Array | null, bestOnly: boolean,
+  ) {
     const { coords, labels } = pointInputs(prompts, image.frame, this.constants.labels);
     const { Tensor } = this.ort;
     const inputs: Record<string, Tensor> = {
@@ -139,6 +143,7 @@ export class Model {
       point_labels: new Tensor("float32", labels, [1, labels.length]),
       mask_input: mask ? this.maskInput(mask) : this.noMask,
       has_mask_input: new Tensor("float32", Float32Array.of(mask ? 1 : 0), [1]),
+      best_only: new Tensor("float32", Float32Array.of(bestOnly ? 1 : 0), [1]),
     };
     const feeds = Object.fromEntries(this.decoder.inputNames.map((name) => [name, inputs[name]!]));
     const results = await this.decoder.run(feeds);
