@@ -38,7 +38,7 @@ from samkit.modeling import VARIANTS, Sam, ViTConfig
 LARGE = (3000, 4000)
 MASKS = 300
 UNWATCHED = 0.25
-"""Seconds after a move in which the page is not asked: who asks all the time takes a core from it."""
+"""Seconds after a move in which the page is not asked: who always asks takes a core from it."""
 
 
 def write_photos(folder: Path) -> None:

@@ -69,8 +69,9 @@ CASES = [
     Case("trained_regions", "trained", "astronaut", LOW | {"min_mask_region_area": 100}),
     Case("trained_two_layers", "trained", "chelsea", LOW | CROPS | {"crop_n_layers": 2}),
     Case("vit_b_whole", "vit_b", "coffee", SEEDED | {"points_per_side": 12}),
-    Case("vit_b_crops", "vit_b", "astronaut", SEEDED | CROPS | {"points_per_side": 10}),
-]
+    Case("vit_b_crops", "vit_b", "astronaut",
+         SEEDED | CROPS | {"points_per_side": 10, "stability_score_thresh": 0.6}),
+]  # fmt: skip
 
 
 def build(name: str) -> Sam:

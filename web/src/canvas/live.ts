@@ -105,6 +105,7 @@ export class Live {
     context.translate(crop.x, crop.y);
     context.scale(scale, crop.h / preview.height);
     context.globalAlpha = tentative ? 0.75 : 1;
+    context.imageSmoothingEnabled = view.scale * scale < 1;
     context.drawImage(this.predicted.canvas, mask.x, mask.y);
     context.globalAlpha = 1;
     if (!rim) {
