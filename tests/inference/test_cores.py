@@ -84,3 +84,11 @@ def test_other_devices_are_asked_from_one_thread():
         lambda _: threading.get_ident(), range(4), device=torch.device("meta")
     )
     assert set(results) == {ident} and torch.get_num_threads() == torch_threads
+
+
+@pytest.mark.parametrize("enabled", [False, True])
+def test_mixed_precision_of_the_caller_holds_for_the_workers(threads, enabled):
+    one = torch.ones(2, 2)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+        kinds = set(on_separate_cores(lambda _: (one @ one).dtype, range(20)))
+    assert kinds == {torch.bfloat16 if enabled else torch.float32}

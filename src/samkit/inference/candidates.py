@@ -140,8 +140,8 @@ def _find_in_crop(
         crop_box,
         upscaler,
         points[[prompt for part in parts for prompt in part.prompts]],
-        torch.cat([part.scores for part in parts]),
-        torch.cat([part.stability for part in parts]),
+        torch.cat([*(part.scores for part in parts), torch.empty(0)]),
+        torch.cat([*(part.stability for part in parts), torch.empty(0)]),
         [window for part in parts for window in part.cells],
         [low for part in parts for low in part.logits],
     )

@@ -43,6 +43,7 @@ def on_separate_cores(
             yield result
         return
     started = threading.Barrier(len(first) + 1)
+    mixed, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
 
     def start() -> None:
         torch.get_num_threads()  # a thread's first question takes over what holds for new ones
@@ -50,7 +51,8 @@ def on_separate_cores(
         started.wait()
 
     def run(item: Item) -> Result:
-        with torch.no_grad():  # which holds for a thread
+        # Both hold for the thread that said so.
+        with torch.no_grad(), torch.autocast("cpu", dtype=dtype, enabled=mixed):
             return work(item)
 
     pool = ThreadPoolExecutor(len(first), "samkit", start)
