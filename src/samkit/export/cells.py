@@ -81,7 +81,8 @@ class Cells:
             return _rows(spread if self.fixed is None else spread + self.fixed)
         if self.into is None:
             return self.added if self.fixed is None else self.added + self.fixed
-        return product(self.added, self.into, 0.0 if self.fixed is None else self.fixed)
+        besides = self.shift if self.fixed is None else self.fixed
+        return product(self.added, self.into, 0.0 if besides is None else besides)
 
     @property
     def centred(self) -> Value:
