@@ -62,7 +62,9 @@ function fill(
     const end = part.x + part.w - mask.x;
     for (let x = part.x - mask.x; x < end; x++) {
       if (!here[x]) continue;
-      const surrounded = above[x]! & below[x]! & (x > 0 ? here[x - 1]! : 0) & (x + 1 < w ? here[x + 1]! : 0);
+      const surrounded =
+        inner === rim ||
+        above[x]! & below[x]! & (x > 0 ? here[x - 1]! : 0) & (x + 1 < w ? here[x + 1]! : 0);
       target[to + x] = surrounded ? inner : rim;
     }
   }
