@@ -6,10 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-BOX_NOISE = 0.1
-"""Standard deviation of the noise on a box's sides, as a share of each (SAM, appendix A)."""
 BOX_NOISE_MOST = 20.0
-"""Bound of that noise in pixels (SAM, appendix A)."""
+"""Bound of the noise on a box's sides in pixels (SAM, appendix A)."""
 
 
 def inner_point(mask: np.ndarray, rng: np.random.Generator, depth: float = 0.7) -> tuple[int, int]:
@@ -30,14 +28,18 @@ def random_point(mask: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
     return x, y
 
 
-def noisy_box(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The mask's box, XYXY float32, each side moved by Gaussian noise of a tenth of its length."""
+def noisy_box(mask: np.ndarray, rng: np.random.Generator, noise: float) -> np.ndarray:
+    """The mask's box with noise: XYXY float32, of its first and last pixels.
+
+    noise: standard deviation of what each side is moved by, as a share of the box's length there;
+        at most BOX_NOISE_MOST pixels.
+    """
     rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    box = np.array([cols[0], rows[0], cols[-1] + 1, rows[-1] + 1], np.float32)
-    sides = np.array([box[2] - box[0], box[3] - box[1]] * 2)
-    noise = np.clip(rng.normal(0, BOX_NOISE, 4) * sides, -BOX_NOISE_MOST, BOX_NOISE_MOST)
+    box = np.array([cols[0], rows[0], cols[-1], rows[-1]], np.float32)
+    sides = np.array([box[2] - box[0], box[3] - box[1]] * 2) + 1
+    moves = np.clip(rng.normal(0, noise, 4) * sides, -BOX_NOISE_MOST, BOX_NOISE_MOST)
     h, w = mask.shape
-    moved = np.clip(box + noise, 0, [w, h, w, h])
+    moved = np.clip(box + moves, 0, [w - 1, h - 1, w - 1, h - 1])
     return moved.astype(np.float32) if (moved[2:] - moved[:2] >= 1).all() else box
 
 
