@@ -16,6 +16,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
+from samkit.checkpoints.known import BUNDLED
 from samkit.cli import auto_run
 from samkit.cli.claims import Claims
 from samkit.datasets.labelmap import read_label_map
@@ -349,6 +350,12 @@ def test_unknown_model_leaves_no_folder(samkit, photos) -> None:
     assert not Path("out").exists()
 
 
+def test_a_run_without_a_mask_says_which_flags_would_help(samkit, photos, tiny) -> None:
+    done = samkit("auto", photos, "-o", "out", "--model", tiny, "--pred-iou-thresh", "9")
+    assert done.code == 0
+    assert "--pred-iou-thresh" in done.out and "above 9" in done.out
+
+
 def test_every_setting_is_a_flag_and_presets_fill_those_not_given(
     samkit, photos, tiny, monkeypatch
 ) -> None:
@@ -373,6 +380,11 @@ def test_every_setting_is_a_flag_and_presets_fill_those_not_given(
     assert seen[4] == PRESETS["small"]
     assert seen[5].points_per_side == 9
     assert seen[5].pred_iou_thresh == PRESETS["small"].pred_iou_thresh
+
+    copy = Path("fine_tuned.safetensors")
+    copy.write_bytes(BUNDLED.read_bytes())
+    samkit(start, "--model", copy)
+    assert seen[6] == PRESETS["small"]
 
     shown = samkit("auto", "--help").out.replace("\n", "").replace(" ", "").replace("│", "")
     for field in fields(AutomaticMaskSettings):

@@ -1,11 +1,12 @@
 """`samkit auto`: every mask of every photograph, into files."""
 
 import os
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import App, ArgumentCollection, Parameter
+from cyclopts import App, ArgumentCollection, Group, Parameter
 from cyclopts.config import Dict
 
 from samkit import images
@@ -15,7 +16,7 @@ from samkit.cli.flags import Flag, ModelFlags
 from samkit.cli.output_format import OutputFormat
 from samkit.datasets.formats import copy_of
 from samkit.datasets.names import output_names
-from samkit.errors import UsageError
+from samkit.errors import CheckpointError, UsageError
 from samkit.inference.settings import PRESETS, AutomaticMaskSettings
 
 _HELP = """
@@ -25,7 +26,11 @@ on where it was stopped. An image that cannot be read is named, and the others g
 
 Example: samkit auto photos/ -o masks/ --overlay --points-per-side 16
 """
-Settings = Annotated[AutomaticMaskSettings, Parameter(name="*", group="What is kept")]
+_KEPT = Group(
+    "What is kept",
+    help="Shown are the official defaults; the bundled model takes --preset small instead.",
+)
+Settings = Annotated[AutomaticMaskSettings, Parameter(name="*", group=_KEPT)]
 _OFFICIAL = PRESETS["official"]
 if TYPE_CHECKING:
     Preset = str
@@ -37,12 +42,11 @@ _DEFAULT_MODEL = ModelFlags()
 def _fill_from_preset(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
     """Where no flag is given, the preset's value holds instead of the default.
 
-    Without a preset the bundled model takes `small` and every other one `official`.
+    Without a preset it is the model's own.
     """
     tokens, models = arguments["--preset"].tokens, arguments["--model"].tokens
-    bundled = not models or models[-1].value == _DEFAULT_MODEL.model
-    name = tokens[-1].value if tokens else "small" if bundled else "official"
-    preset = PRESETS.get(name)
+    model = models[-1].value if models else _DEFAULT_MODEL.model
+    preset = PRESETS.get(tokens[-1].value if tokens else _own_preset(model))
     if preset is None:
         return
     values = {
@@ -51,6 +55,19 @@ def _fill_from_preset(app: App, commands: tuple[str, ...], arguments: ArgumentCo
         if getattr(preset, field.name) != field.default
     }
     Dict(values, use_commands_as_keys=False)(app, commands, arguments)
+
+
+def _own_preset(model: str) -> str:
+    """small for the bundled model and what was trained from it, official for every other one."""
+    if model == _DEFAULT_MODEL.model:
+        return "small"
+    if model.endswith(".safetensors") and os.path.isfile(model):
+        from samkit.checkpoints.samkit_files import read_metadata
+
+        with suppress(CheckpointError):  # of another program; what is wrong is said when it is read
+            if read_metadata(model).config.variant == _DEFAULT_MODEL.model:
+                return "small"
+    return "official"
 
 
 app = App(
@@ -95,9 +112,9 @@ def auto(
     force
         Make everything anew and write over what is there.
     preset
-        official: the published defaults. small: thresholds for the bundled model, which it takes
-        where no preset is given. paper: as SA-1B was made, with crops and clean-up, which takes
-        several times as long. Flags that are given as well win.
+        official: the published defaults. small: thresholds for the bundled model, which it and
+        what was trained from it take where no preset is given. paper: as SA-1B was made, with
+        crops and clean-up, which takes several times as long. Flags that are given as well win.
     """
     if copy_images and copy_of(format, "", "") is None:
         raise UsageError(f"--copy-images does not go with --format {format}.")

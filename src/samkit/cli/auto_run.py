@@ -90,6 +90,12 @@ def run(job: Job, load: Callable[[], "Sam"], *, force: bool) -> int:
     print(session.summary(skipped=len(job.images) - len(todo)))
     if lost := loss_sentence(job.format, writer.losses):
         print(lost)
+    if session.images and not session.masks:
+        print(
+            f"No mask was kept: none has a predicted IoU above {job.settings.pred_iou_thresh:g} "
+            f"and a stability score of {job.settings.stability_score_thresh:g}. Lower "
+            "--pred-iou-thresh and --stability-score-thresh, or take --preset small."
+        )
     return 1 if session.failed else 0
 
 
