@@ -55,7 +55,7 @@ def annotate(
     Parameters
     ----------
     photos
-        Pictures, and folders that are searched for them; none to go on with a project.
+        Images, and folders that are searched for them; none to go on with a project.
     project
         Folder that keeps everything; by itself the first of PHOTOS with .samkit behind its name.
     port

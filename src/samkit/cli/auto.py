@@ -97,7 +97,7 @@ def auto(
     Parameters
     ----------
     photos
-        Pictures, and folders that are searched for them.
+        Images, and folders that are searched for them.
     out
         Folder for what is written; made where it is missing.
     format
@@ -132,7 +132,7 @@ def auto(
 
 
 def _photographs(photos: list[Path], out: Path) -> list[Path]:
-    """The pictures among files and folders, without those that an earlier run wrote."""
+    """The images among files and folders, without those that an earlier run wrote."""
     outputs, found, passed_over = Outputs(), [], 0
     for path in images.walk(photos):
         if outputs.contain(path) or _lies_in(out, path, photos):
@@ -145,7 +145,7 @@ def _photographs(photos: list[Path], out: Path) -> list[Path]:
         where = ", ".join(map(str, photos))
         written = f" but {passed_over} that samkit wrote" if passed_over else ""
         raise UsageError(
-            f"There are no pictures in {where}{written}; pictures are known by their suffixes, "
+            f"There are no images in {where}{written}; images are known by their suffixes, "
             "such as .jpg, .png or .tif."
         )
     return found

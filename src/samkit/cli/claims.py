@@ -2,7 +2,7 @@
 
 For each output there is a small hidden file, OUT/.samkit/FORMAT/NAME.json, written before the
 output as a claim on its names and once more when the output is whole. So a later run knows which
-images are done, and takes neither its own pictures for photographs, nor the output of another
+images are done, and takes neither its own files for photographs, nor the output of another
 image, of other settings or of another program for its own.
 """
 
@@ -153,7 +153,7 @@ class Claims:
 
 
 class Outputs:
-    """Which pictures are outputs of ours, and so no photographs."""
+    """Which files are outputs of ours, and so no photographs."""
 
     def __init__(self) -> None:
         self._by_folder: dict[Path, list[Claim]] = {}

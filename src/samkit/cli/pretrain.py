@@ -42,7 +42,7 @@ def pretrain(
     Parameters
     ----------
     images
-        Pictures, and folders that are searched for them.
+        Images, and folders that are searched for them.
     out
         Folder of the run; made where it is missing, gone on with where it holds one.
     recipe

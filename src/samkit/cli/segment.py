@@ -70,10 +70,10 @@ def segment(
     Parameters
     ----------
     photo
-        The picture.
+        The image.
     point
         x,y of a point on the object, or x,y,0 of one that is not; in pixels from the upper left of
-        the upright picture; may be given again.
+        the upright image; may be given again.
     box
         x0,y0,x1,y1 around the object; may be given again.
     boxes
