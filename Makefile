@@ -1,5 +1,5 @@
 # The commands of this repository. A virtual environment is made in .venv where there is none, and
-# installed again only after pyproject.toml or constraints.txt has changed.
+# installed again only after pyproject.toml or constraints.txt has changed, or web/, whose page it has.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -7,17 +7,25 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 WORKERS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS)
-PHOTOS = $$($(BIN)/python -c 'from importlib.util import find_spec; print(find_spec("skimage").submodule_search_locations[0])')/data
+EXAMPLES = $$($(BIN)/python -c 'from importlib.util import find_spec; print(find_spec("skimage").submodule_search_locations[0])')/data
+WEB := $(shell find web -path web/node_modules -prune -o -type f -print)
+PAGE := src/samkit/annotate/page/index.html
 
-.PHONY: help demo test test-all check lint style types floors bench constraints clean
+.PHONY: help demo annotate install test test-all check lint style types floors bench constraints clean
 
 help:  ## Say what there is.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */make \1\t/' | expand -t 18
 
 demo: $(VENV)/.demo  ## Masks of three photographs, into demo-out/.
-	@$(BIN)/samkit auto "$(PHOTOS)/astronaut.png" "$(PHOTOS)/coffee.png" "$(PHOTOS)/chelsea.png" \
+	@$(BIN)/samkit auto "$(EXAMPLES)/astronaut.png" "$(EXAMPLES)/coffee.png" "$(EXAMPLES)/chelsea.png" \
 		-o demo-out --overlay --force
 	@echo "Look at demo-out/astronaut_overlay.jpg, coffee_overlay.jpg and chelsea_overlay.jpg."
+
+annotate: $(VENV)/.annotate  ## The annotator and its page; PHOTOS=folder starts it, too.
+	@$(if $(PHOTOS),$(BIN)/samkit annotate "$(PHOTOS)",echo "Start it: $(BIN)/samkit annotate PHOTOS")
+
+install: $(VENV)/.all  ## What every command needs, training and the annotator's page included.
+	@echo "Every command is there: $(BIN)/samkit --help"
 
 test: $(VENV)/.dev  ## All tests but the slow ones.
 	$(PYTEST) -m "not slow"
@@ -66,10 +74,22 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/.made
 	@SAMKIT_PAGE=skip $(INSTALL) --editable '.[demo]'
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/.made
+$(VENV)/.annotate: pyproject.toml constraints.txt $(WEB) | $(VENV)/.made
+	@echo "Installing samkit and its annotator into $(VENV); torch is large, so this takes a few minutes."
+	@SAMKIT_PAGE=require $(INSTALL) --editable '.[demo,annotate]'
+	@touch $@ $(VENV)/.demo
+
+$(VENV)/.all: pyproject.toml constraints.txt $(WEB) | $(VENV)/.made
+	@echo "Installing samkit with all it can do into $(VENV); this takes a few minutes."
+	@$(INSTALL) --editable '.[demo,train,onnx,annotate,parquet]'
+	@touch $@ $(VENV)/.demo
+	@test ! -f $(PAGE) || touch $(VENV)/.annotate
+
+$(VENV)/.dev: pyproject.toml constraints.txt $(WEB) | $(VENV)/.made
 	@echo "Installing samkit and what its tests need into $(VENV); this takes a few minutes."
 	@$(INSTALL) --editable '.[demo,train,text,onnx,annotate,dev]'
-	@touch $@ $(VENV)/.demo
+	@touch $@ $(VENV)/.demo $(VENV)/.all
+	@test ! -f $(PAGE) || touch $(VENV)/.annotate
 
 $(VENV)-official/.made: benchmarks/official/setup.sh
 	sh benchmarks/official/setup.sh $(VENV)-official

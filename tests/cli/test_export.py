@@ -78,5 +78,5 @@ def test_a_missing_package_is_named(samkit, tiny, here, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
     done = samkit("export", tiny, "--decoder", "-o", "out")
     assert done.code == 2
-    assert "the package onnx;" in done.err and "samkit[onnx]" in done.err
+    assert "the package onnx:" in done.err and "[onnx]'" in done.err
     assert not (here / "out").exists()

@@ -10,6 +10,7 @@ import pytest
 
 import samkit.cli.main as command
 from samkit.errors import SamkitError, UsageError
+from samkit.extras import how_to_install
 
 VERBS = ("auto", "segment", "models", "version")
 
@@ -160,4 +161,4 @@ def test_a_missing_extra_is_named(capsys, monkeypatch) -> None:
 
     monkeypatch.setattr(command, "app", lambda *_, **__: verb())
     assert command.main(["evaluate"]) == 2
-    assert "pip install 'samkit[train]'" in capsys.readouterr().err
+    assert how_to_install("train") in capsys.readouterr().err

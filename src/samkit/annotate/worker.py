@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 from samkit.annotate.embeddings import pack
 from samkit.annotate.pictures import read
 from samkit.errors import SamkitError
+from samkit.extras import how_to_install
 from samkit.files import atomic_write
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def write_page_decoder(sam: "Sam", folder: str) -> None:
         from samkit.export import write_decoder
     except ImportError as error:
         raise SamkitError(
-            f"The decoder cannot be exported ({error}); run pip install 'samkit[annotate,onnx]'."
+            f"The decoder cannot be exported ({error}): {how_to_install('annotate')}"
         ) from error
     target = Path(folder)
     fresh = target.with_name(f".{target.name}.tmp")

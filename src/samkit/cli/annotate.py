@@ -119,11 +119,11 @@ def _folder(photos: list[Path], project: Path | None) -> Path:
 
 
 def _say_address(address: str, open: bool) -> None:
-    from samkit.annotate.routes.page import MISSING, PAGE
+    from samkit.annotate.routes.page import PAGE, missing
 
     print(address, flush=True)
     if not (PAGE / "index.html").is_file():
-        print(f"samkit: {MISSING}", file=sys.stderr)
+        print(f"samkit: {missing()}", file=sys.stderr)
     elif open:
         webbrowser.open(address)
 

@@ -15,6 +15,7 @@ from cyclopts import App, CycloptsError, MissingArgumentError, UnusedCliTokensEr
 
 from samkit.cli.version import version_line
 from samkit.errors import SamkitError
+from samkit.extras import how_to_install
 
 DONE, SOME_FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes: done; some inputs failed and were named; wrong usage or unusable input; Ctrl-C."""
@@ -83,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         extra = _EXTRAS.get((error.name or "").split(".")[0])
         if extra is None:
             raise
-        return _fail(f"This needs the package {error.name}: pip install 'samkit[{extra}]'.")
+        return _fail(f"This needs the package {error.name}: {how_to_install(extra)}")
     except KeyboardInterrupt:
         print("samkit: Interrupted.", file=sys.stderr)
         return INTERRUPTED

@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from samkit.errors import UsageError
+from samkit.extras import how_to_install
 
 DATA = "data"
 _LISTS: dict[str, Any] = {
@@ -48,7 +49,7 @@ def arrow() -> tuple[ModuleType, ModuleType]:
         from pyarrow import parquet
     except ModuleNotFoundError as error:
         raise UsageError(
-            "Parquet needs the package pyarrow: pip install 'samkit[parquet]'."
+            f"Parquet needs the package pyarrow: {how_to_install('parquet')}"
         ) from error
     return pyarrow, parquet
 

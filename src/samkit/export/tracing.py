@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from samkit.errors import UsageError
+from samkit.extras import how_to_install
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -61,7 +62,7 @@ def require_packages(*names: str) -> None:
             importlib.import_module(name)
         except ImportError as error:
             raise UsageError(
-                f"Writing ONNX needs the package {name}; install samkit[onnx]."
+                f"Writing ONNX needs the package {name}: {how_to_install('onnx')}"
             ) from error
 
 

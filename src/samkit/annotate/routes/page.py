@@ -7,14 +7,25 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
 from samkit.annotate.refusals import NotFound
 from samkit.annotate.route_list import describe
+from samkit.extras import checkout
 
 PAGE = Path(__file__).parents[1] / "page"
 """Where the build puts the page."""
 
-MISSING = (
-    "The annotator's page is not built into this installation; in a checkout run `npm ci` and "
-    "`npm run build` in web/, which needs Node.js."
-)
+
+def missing() -> str:
+    """What to do where there is no page."""
+    root = checkout()
+    if root is None:
+        return (
+            "The annotator's page is not in this installation: when its wheel was made, npm could "
+            "not be reached. Make it again, with SAMKIT_PAGE=require in the environment."
+        )
+    return (
+        f"The annotator's page is not built: run `make annotate` in {root}, or `npm ci` and "
+        "`npm run build` in its web/."
+    )
+
 
 router = APIRouter(include_in_schema=False)
 _SUFFIXES = {
@@ -34,7 +45,7 @@ def read_page() -> Response:
     """The page."""
     index = PAGE / "index.html"
     if not index.is_file():
-        return JSONResponse({"error": MISSING}, 503)
+        return JSONResponse({"error": missing()}, 503)
     return FileResponse(index, media_type="text/html")
 
 
