@@ -3,7 +3,7 @@ import { Painting, snapped } from "../src/masks/brush";
 import { edges } from "../src/masks/contour";
 import { area, at, EMPTY, subtract, tight, union, type MaskCrop } from "../src/masks/crop";
 import { fillPolygon } from "../src/masks/polygon";
-import { maskPrompt } from "../src/masks/prompt";
+import { levelsOf, maskPrompt, type MaskPromptRule } from "../src/masks/prompt";
 import { decode, encode, readCounts, RleError, writeCounts, type Rle } from "../src/masks/rle";
 import { Upscaler } from "../src/masks/upsample";
 import { load } from "./fixtures/load";
@@ -58,19 +58,34 @@ describe("masks at the size of the image", () => {
 
 describe("a mask of one's own as a prompt", () => {
   interface Case {
-    mask: Rle; img_size: number; input_size: number[]; levels: [number, number]; logits: number[];
+    mask: Rle; img_size: number; input_size: number[]; rule: MaskPromptRule; logits: number[];
   }
   it.each(load<Case[]>("mask_prompts").map((c, i) => [i, c] as const))(
     "becomes the logits of Python's mask_prompt, case %i",
     (_, c) => {
       const n = Math.sqrt(c.logits.length);
       const found = maskPrompt(
-        decode(c.mask), sized(c.mask.size), n, c.img_size, sized(c.input_size), c.levels,
+        decode(c.mask), sized(c.mask.size), n, c.img_size, sized(c.input_size), c.rule,
       );
       const worst = Math.max(...found.map((v, i) => Math.abs(v - c.logits[i]!)));
       expect(worst).toBeLessThan(2e-3);
     },
   );
+
+  const size = { width: 8, height: 8 };
+  const mask: MaskCrop = { x: 2, y: 2, w: 4, h: 4, bits: new Uint8Array(16).fill(1) };
+
+  it("has an edge as soft as the rule says", () => {
+    const edge = (sigma: number) =>
+      maskPrompt(mask, size, 8, 8, size, { levels: [10, -10], sigma, radius: 2 })[3 * 8 + 2]!;
+    expect(edge(0.1)).toBeCloseTo(10);
+    expect(edge(1)).toBeLessThan(8);
+  });
+
+  it("has the rule's levels where the model's own answer has no inside", () => {
+    const outside = new Float32Array(64).fill(-3);
+    expect(levelsOf(outside, 8, 8, size, [5, -6])).toEqual([5, -3]);
+  });
 });
 
 describe("the brush", () => {

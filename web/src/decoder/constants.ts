@@ -1,5 +1,7 @@
 /** constants.json: every number and rule of the model, written by `samkit export --decoder`. */
 
+import type { MaskPromptRule } from "../masks/prompt";
+
 /** Those that the page needs. */
 export interface Constants {
   model: { id: string };
@@ -18,4 +20,6 @@ export interface Constants {
   };
   /** The output that answers several prompts, and those that answer a single one. */
   tokens: { single: number; multi: number[] };
+  /** How a mask of one's own becomes logits. */
+  mask_prompt: MaskPromptRule;
 }

@@ -2,7 +2,7 @@
 
 import type { InferenceSession, Tensor } from "onnxruntime-web";
 import { EMPTY, type MaskCrop, type Size } from "../masks/crop";
-import { levelsOf, maskPrompt, USUAL } from "../masks/prompt";
+import { levelsOf, maskPrompt } from "../masks/prompt";
 import { Upscaler } from "../masks/upsample";
 import type { Prompt } from "../types";
 import type { Constants } from "./constants";
@@ -117,18 +117,18 @@ export class Model {
   async maskPrompt(mask: MaskCrop): Promise<Float32Array> {
     const image = this.prepared();
     const { crop, input } = image.frame;
-    const { low_res: n, img_size: side, tokens } = this.constants;
-    let levels = USUAL;
+    const { low_res: n, img_size: side, tokens, mask_prompt: rule } = this.constants;
+    let { levels } = rule;
     if (mask.w > 0) {
       const box: Prompt = {
         kind: "box",
         box: [mask.x, mask.y, mask.x + mask.w - 1, mask.y + mask.h - 1],
       };
       const { logits } = await this.run(image, [box], null, false);
-      levels = levelsOf(this.ofToken(logits, tokens.single), n, side, input);
+      levels = levelsOf(this.ofToken(logits, tokens.single), n, side, input, rule.levels);
     }
     const inCrop = { ...mask, x: mask.x - crop.x, y: mask.y - crop.y };
-    return maskPrompt(inCrop, { width: crop.w, height: crop.h }, n, side, input, levels);
+    return maskPrompt(inCrop, { width: crop.w, height: crop.h }, n, side, input, rule, levels);
   }
 
   /** bestOnly: the logits of the best candidate alone. */

@@ -8,19 +8,27 @@ import type { MaskCrop, Size } from "./crop";
 /** Logits far inside (above 0) and far outside (below 0). */
 export type Levels = readonly [number, number];
 
-export const USUAL: Levels = [10, -10];
-const SIGMA = 0.7;
-const RADIUS = 3;
+/** The usual levels, and how soft an edge is, in low-res cells. */
+export interface MaskPromptRule {
+  readonly levels: Levels;
+  readonly sigma: number;
+  readonly radius: number;
+}
+
 const SMALLEST = 1e-3;
 
-/** n x n logits for a mask of an image; inputSize is the image inside the model's square input. */
+/**
+ * n x n logits for a mask of an image; inputSize is the image inside the model's square input.
+ * levels: the rule's own, or those of `levelsOf`.
+ */
 export function maskPrompt(
   mask: MaskCrop,
   size: Size,
   n: number,
   imgSize: number,
   inputSize: Size,
-  levels: Levels,
+  rule: MaskPromptRule,
+  levels: Levels = rule.levels,
 ): Float32Array {
   const columns = shrinking(size.width, inputSize.width, imgSize, n);
   const rows = shrinking(size.height, inputSize.height, imgSize, n);
@@ -29,10 +37,11 @@ export function maskPrompt(
   for (let y = 0; y < n; y++) {
     for (let x = 0; x < n; x++) inside[y * n + x] = rows.share[y]! * columns.share[x]!;
   }
-  const blurred = blur(covered, n);
-  const weight = blur(inside, n);
+  const kernel = gaussian(rule);
+  const blurred = blur(covered, n, kernel);
+  const weight = blur(inside, n, kernel);
   const soft = blurred.map((value, i) => value / Math.max(weight[i]!, SMALLEST));
-  const ridge = maximum(soft, n);
+  const ridge = maximum(soft, n, rule.radius);
   const logits = new Float32Array(n * n);
   for (let i = 0; i < logits.length; i++) {
     const value = inside[i]! > 0 ? (2 * soft[i]!) / Math.max(ridge[i]!, SMALLEST) - 1 : -1;
@@ -41,8 +50,13 @@ export function maskPrompt(
   return logits;
 }
 
-/** Levels from the model's own answer to the box around the mask: medians inside and outside. */
-export function levelsOf(logits: Float32Array, n: number, imgSize: number, inputSize: Size): Levels {
+/**
+ * Levels from the model's own answer to the box around the mask: medians inside and outside, the
+ * usual ones where the answer has no such side.
+ */
+export function levelsOf(
+  logits: Float32Array, n: number, imgSize: number, inputSize: Size, usual: Levels,
+): Levels {
   const rows = Math.max(1, Math.floor((inputSize.height * n) / imgSize));
   const columns = Math.max(1, Math.floor((inputSize.width * n) / imgSize));
   const above: number[] = [];
@@ -54,7 +68,7 @@ export function levelsOf(logits: Float32Array, n: number, imgSize: number, input
       else if (value < 0) below.push(value);
     }
   }
-  return [lowerMedian(above) ?? USUAL[0], lowerMedian(below) ?? USUAL[1]];
+  return [lowerMedian(above) ?? usual[0], lowerMedian(below) ?? usual[1]];
 }
 
 function lowerMedian(values: number[]): number | undefined {
@@ -135,13 +149,13 @@ function project(mask: MaskCrop, rows: Shrinking, columns: Shrinking, n: number)
   return out;
 }
 
-const KERNEL = (() => {
-  const raw = Array.from({ length: 2 * RADIUS + 1 }, (_, i) =>
-    Math.exp(-0.5 * ((i - RADIUS) / SIGMA) ** 2),
+function gaussian({ sigma, radius }: MaskPromptRule): number[] {
+  const raw = Array.from({ length: 2 * radius + 1 }, (_, i) =>
+    Math.exp(-0.5 * ((i - radius) / sigma) ** 2),
   );
   const sum = raw.reduce((a, b) => a + b, 0);
   return raw.map((v) => v / sum);
-})();
+}
 
 function separable(
   values: Float32Array,
@@ -160,20 +174,21 @@ function separable(
   return out;
 }
 
-const blur = (values: Float32Array, n: number): Float32Array =>
+const blur = (values: Float32Array, n: number, kernel: readonly number[]): Float32Array =>
   separable(values, n, (read) => {
+    const radius = (kernel.length - 1) / 2;
     let sum = 0;
-    for (let d = -RADIUS; d <= RADIUS; d++) {
+    for (let d = -radius; d <= radius; d++) {
       const value = read(d);
-      if (value === value) sum += KERNEL[d + RADIUS]! * value;
+      if (value === value) sum += kernel[d + radius]! * value;
     }
     return sum;
   });
 
-const maximum = (values: Float32Array, n: number): Float32Array =>
+const maximum = (values: Float32Array, n: number, radius: number): Float32Array =>
   separable(values, n, (read) => {
     let most = -Infinity;
-    for (let d = -RADIUS; d <= RADIUS; d++) {
+    for (let d = -radius; d <= radius; d++) {
       const value = read(d);
       if (value > most) most = value;
     }
