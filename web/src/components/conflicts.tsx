@@ -3,10 +3,11 @@ import { ACTIVE } from "../colours";
 import { paint } from "../canvas/tint";
 import type { Entry } from "../journal";
 import { decode, type Rle } from "../masks/rle";
+import { open } from "../navigation";
 import { objectOf } from "../objects";
 import { picture } from "../scene";
 import { setObjects } from "../selection";
-import { dialog, draft, image, objects, saver } from "../state";
+import { dialog, draft, failed, image, images, objects, saver } from "../state";
 import type { Instance } from "../types";
 
 const SIDE = 320;
@@ -39,6 +40,9 @@ function Version({ rle, around }: { rle: Rle; around: Rle }) {
 
 const told = (instance: Instance | null | undefined): string =>
   instance ? instance.labels.join(", ") || "no label" : "deleted";
+
+const nameOf = (id: string): string =>
+  images.value.find((summary) => summary.id === id)?.name ?? "its image";
 
 function settle(entry: Entry, instead: Entry | null, shown: Instance | null): void {
   void saver.value?.settle(entry, instead);
@@ -85,7 +89,14 @@ function Conflict({ entry }: { entry: Entry }) {
           </figcaption>
         </figure>
       </div>
-      {!here && <p class="hint">Open its image to see the masks.</p>}
+      {!here && (
+        <p class="hint">
+          <button type="button" data-testid="open-conflict" onClick={() => void open(entry.image).catch(failed)}>
+            Open {nameOf(entry.image)}
+          </button>{" "}
+          to see the masks.
+        </p>
+      )}
       <div class="buttons">
         <button type="button" data-testid="keep-mine" onClick={mine}>Keep mine</button>
         <button type="button" data-testid="keep-theirs" onClick={theirs}>Keep theirs</button>
