@@ -13,6 +13,9 @@ from pycocotools import mask as coco
 from pycocotools.coco import COCO
 
 
+COLOURS = "() => [...document.querySelectorAll('.swatch')].map((e) => e.style.background)"
+
+
 def pixels(instance: dict[str, Any]) -> np.ndarray:
     return coco.decode(instance["rle"]).astype(bool)
 
@@ -32,6 +35,8 @@ def test_clicks_and_boxes_give_the_masks_of_the_python_predictor(
     assert 0 <= float(person.get("hover-score").text_content()) <= 1
     person.click(200, 150)
     person.get("candidate").nth(2).wait_for()
+    names = [chip.split()[0] for chip in person.get("candidate").all_text_contents()]
+    assert sorted(names) == ["part", "sub-part", "whole"]
     person.commit(1)
     person.key("r")
     person.drag((60, 20), (330, 280))
@@ -126,10 +131,15 @@ def test_masks_outlive_a_killed_server_and_leave_as_coco(
     person.page.goto(annotator.start())
     person.wait_until("saved")
     assert len(annotator.instances(name)) == 5
+    colours = person.page.evaluate(COLOURS)
+    assert len(set(colours)) == 5
+    person.page.get_by_label("Masks", exact=True).fill("0.5")
     person.page.reload()
     person.get("ready").wait_for()
     assert person.get("image-name").text_content() == name
     assert person.get("instance").count() == 5
+    assert person.page.evaluate(COLOURS) == colours
+    assert person.page.get_by_label("Masks", exact=True).input_value() == "0.5"
     person.get("submit-image").click()
     person.wait_for_another(name)
     job = annotator.wait_for(annotator.ask("/api/exports", {"format": "coco"})["job"])
@@ -148,7 +158,7 @@ def test_masks_outlive_a_killed_server_and_leave_as_coco(
 def test_a_stale_change_is_shown_side_by_side_and_both_can_be_kept(
     annotator: Any, person: Any, photo: Any
 ) -> None:
-    name = photo("chelsea")
+    name, other_name = photo("chelsea"), photo("chelsea")
     person.open(annotator, name)
     person.key("b")
     person.drag((50, 50), (90, 50))
@@ -165,8 +175,14 @@ def test_a_stale_change_is_shown_side_by_side_and_both_can_be_kept(
     person.drag((50, 90), (90, 90))
     person.key("Enter")
     person.wait_until("conflict")
+    person.show(other_name)
     person.get("save-state").click()
     sides = person.page.locator(".sides figure")
+    assert sides.locator("canvas").count() == 0
+    assert person.get("open-conflict").text_content() == f"Open {name}"
+    person.get("open-conflict").click()
+    person.wait_for_image(name)
+    sides.locator("canvas").first.wait_for()
     assert sides.locator("canvas").count() == sides.count() == 2
     assert "theirs" in sides.nth(1).text_content()
     person.get("keep-both").click()

@@ -55,6 +55,9 @@ const image = (id: string, rest = ""): string => `/api/images/${encodeURICompone
 export const bytes = async (path: string, signal?: AbortSignal): Promise<ArrayBuffer> =>
   (await checked(path, signal ? { signal } : {})).arrayBuffer();
 
+/** The list of routes for people, as HTML. */
+export const routes = async (): Promise<string> => (await checked("/docs")).text();
+
 export const get = <T>(path: string): Promise<T> => json<T>(path);
 
 export const project = (): Promise<Project> => json("/api/project");

@@ -13,11 +13,22 @@ const PALETTE: readonly Rgb[] = [
 /** The object that is being made. */
 export const ACTIVE: Rgb = [64, 156, 255];
 
-/** A colour that an instance keeps, whatever happens to the others. */
+/** Colours of the objects that the open image has or had. */
+const given = new Map<string, Rgb>();
+
+/** An image was opened: its objects have the palette's colours in the order of the list. */
+export function giveColours(ids: readonly string[]): void {
+  given.clear();
+  for (const id of ids) colourOf(id);
+}
+
+/** The colour that an object keeps while the image is open; a new one has the next of the palette. */
 export function colourOf(id: string): Rgb {
-  let hash = 2166136261;
-  for (let i = 0; i < id.length; i++) hash = Math.imul(hash ^ id.charCodeAt(i), 16777619);
-  return PALETTE[(hash >>> 0) % PALETTE.length]!;
+  const known = given.get(id);
+  if (known) return known;
+  const next = PALETTE[given.size % PALETTE.length]!;
+  given.set(id, next);
+  return next;
 }
 
 export const css = ([r, g, b]: Rgb, alpha = 1): string => `rgb(${r} ${g} ${b} / ${alpha})`;

@@ -10,8 +10,9 @@ import { Toolbar } from "./components/toolbar";
 import { Topbar } from "./components/topbar";
 import { connect } from "./connection";
 import { letGo } from "./leases";
-import { draft, project, saver, seconds } from "./state";
+import { contrast, draft, opacity, project, saver, seconds } from "./state";
 import { onToken, watchAddress } from "./token";
+import { storeView } from "./view-settings";
 import "./styles/base.css";
 import "./styles/topbar.css";
 import "./styles/toolbar.css";
@@ -42,5 +43,6 @@ setInterval(() => (seconds.value = draft.value?.timer.seconds ?? 0), 500);
 effect(() => {
   document.title = project.value ? `${project.value.name} – samkit` : "samkit annotate";
 });
+effect(() => storeView(localStorage, { opacity: opacity.value, contrast: contrast.value }));
 render(<App />, document.getElementById("app")!);
 void connect();

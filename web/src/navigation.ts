@@ -1,6 +1,7 @@
 /** From image to image: open, prefetch, submit, skip, leases. */
 
 import * as api from "./api";
+import { giveColours } from "./colours";
 import { stopHover, useEmbedding } from "./decoding";
 import { commit, inTurn, realise } from "./editor";
 import { Journal, withChanges } from "./journal";
@@ -112,7 +113,9 @@ async function load(id: string, signal: AbortSignal): Promise<void> {
   sessionStorage.setItem(LAST, id);
   image.value = opened;
   showImage(bitmap, { width: document.width, height: document.height });
-  setObjects(withChanges(instances, changes).map(objectOf));
+  const own = withChanges(instances, changes);
+  giveColours(own.map((instance) => instance.id));
+  setObjects(own.map(objectOf));
   if (project.value?.model) encoding.begin();
   void encoded.then(async (ready) => {
     if (signal.aborted) return;

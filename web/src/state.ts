@@ -9,6 +9,7 @@ import type { Point } from "./masks/brush";
 import type { MaskObject } from "./objects";
 import type { Saver } from "./saver";
 import type { ImageDocument, ImageSummary, Project } from "./types";
+import { loadView } from "./view-settings";
 
 export type ToolName = "point" | "box" | "scribble" | "brush" | "eraser" | "polygon";
 
@@ -34,14 +35,15 @@ export const busy = signal(false);
 
 export const tool = signal<ToolName>("point");
 export const brushSize = signal(24);
-export const opacity = signal(0.9);
-export const contrast = signal(1);
+const view = loadView(localStorage);
+export const opacity = signal(view.opacity);
+export const contrast = signal(view.contrast);
 export const allHidden = signal(false);
 /** Suggestions with at least this predicted IoU are accepted together. */
 export const threshold = signal(0.88);
 export const labels = signal<readonly string[]>([]);
 export const bindings = signal<Bindings>(load(localStorage));
-export const dialog = signal<"help" | "conflict" | "token" | "export" | null>(null);
+export const dialog = signal<"help" | "api" | "conflict" | "token" | "export" | null>(null);
 
 /** The keyboard's cursor in pixels of the image; null while the pointer leads. */
 export const cursor = signal<Point | null>(null);

@@ -1,9 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { paint } from "../src/canvas/tint";
+import { namesByArea } from "../src/candidates";
+import { colourOf, giveColours } from "../src/colours";
 import { History } from "../src/history";
 import { ACTIONS, Keys, load, nameOf, rebound, store, usual } from "../src/keys";
 import type { MaskCrop, Rect } from "../src/masks/crop";
 import { ActiveTimer, clock, IDLE } from "../src/timer";
+import { loadView, storeView } from "../src/view-settings";
 
 const press = (key: string, held: Partial<Record<"ctrlKey" | "shiftKey" | "altKey", boolean>> = {}) => ({
   key, ctrlKey: false, metaKey: false, shiftKey: false, altKey: false, ...held,
@@ -90,4 +93,42 @@ describe("a tint", () => {
     const all = painted(mask, own, 1).split("/");
     expect(painted(mask, { x: 4, y: 4, w: 2, h: 3 }, 1)).toBe(all.slice(1, 4).map((row) => row.slice(2, 4)).join("/"));
   });
+});
+
+describe("colours of objects", () => {
+  const ids = Array.from({ length: 12 }, (_, i) => `${i}`);
+
+  it("differ, for as many as the palette has, and are the same when the image is opened again", () => {
+    giveColours(ids);
+    const first = ids.map(colourOf);
+    expect(new Set(first).size).toBe(ids.length);
+    giveColours(["of another image"]);
+    expect(colourOf("of another image")).toBe(first[0]);
+    giveColours(ids);
+    expect(ids.map(colourOf)).toEqual(first);
+  });
+
+  it("a new object has the next one, and keeps it", () => {
+    giveColours(ids.slice(0, 3));
+    const fourth = colourOf("new");
+    giveColours(ids);
+    expect(colourOf(ids[3]!)).toBe(fourth);
+    expect(colourOf("newer")).toBe(colourOf("newer"));
+    expect(ids.map(colourOf)).not.toContain(colourOf("newer"));
+  });
+});
+
+it("candidates are named by their area, in whatever order they come", () => {
+  expect(namesByArea([30, 500, 70])).toEqual(["sub-part", "whole", "part"]);
+  expect(namesByArea([1, 2])).toEqual(["part", "whole"]);
+});
+
+it("opacity and contrast are kept, and damaged ones are the usual", () => {
+  let kept = "";
+  const usual = loadView({ getItem: () => null });
+  storeView({ setItem: (_, text) => (kept = text) }, { opacity: 0.4, contrast: 2 });
+  expect(loadView({ getItem: () => kept })).toEqual({ opacity: 0.4, contrast: 2 });
+  for (const damaged of ["{", "null", '{"opacity": 7, "contrast": "2"}']) {
+    expect(loadView({ getItem: () => damaged })).toEqual(usual);
+  }
 });

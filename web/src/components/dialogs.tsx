@@ -6,6 +6,7 @@ import { setToken, tokenIn } from "../token";
 import { bindings, dialog, saver } from "../state";
 import { Conflicts } from "./conflicts";
 import { Exports } from "./exports";
+import { Routes } from "./routes";
 
 function Dialog({ title, children }: { title: string; children: ComponentChildren }) {
   const element = useRef<HTMLDialogElement>(null);
@@ -57,7 +58,10 @@ function Help() {
           </div>
         ))}
       </div>
-      <button type="button" onClick={() => choose(usual())}>Usual keys</button>
+      <div class="buttons">
+        <button type="button" onClick={() => choose(usual())}>Usual keys</button>
+        <button type="button" data-testid="api" title="The routes by which programs ask the server" onClick={() => (dialog.value = "api")}>API</button>
+      </div>
     </div>
   );
 }
@@ -88,6 +92,7 @@ function Token() {
 
 export function Dialogs() {
   if (dialog.value === "help") return <Dialog title="Keys"><Help /></Dialog>;
+  if (dialog.value === "api") return <Dialog title="API"><Routes /></Dialog>;
   if (dialog.value === "token") return <Dialog title="Not connected"><Token /></Dialog>;
   if (dialog.value === "conflict") return <Dialog title="Changes to settle"><Conflicts /></Dialog>;
   if (dialog.value === "export") return <Dialog title="Export"><Exports /></Dialog>;

@@ -12,6 +12,7 @@ import {
 import { review, skip } from "../navigation";
 import { removeObject, select } from "../selection";
 import { aboveThreshold, accept, acceptAll, reject } from "../suggestions";
+import { RANGES } from "../view-settings";
 import { Icon } from "./icons";
 import { keyOf } from "./toolbar";
 
@@ -117,7 +118,7 @@ function Objects() {
       </ul>
       {!objects.value.length && (
         <p class="hint">
-          Move over the image: the mask under the cursor shows itself. Click to take it, right-click
+          Begin with the most prominent object. Move over the image: the mask under the cursor shows itself. Click to take it, right-click
           to take away from it, <kbd>Enter</kbd> to keep it.
         </p>
       )}
@@ -153,11 +154,11 @@ function View() {
       <h2 id="view-title">View</h2>
       <label class="slider">
         Masks
-        <input type="range" min="0.1" max="1" step="0.05" value={opacity.value} onInput={(event) => (opacity.value = Number(event.currentTarget.value))} />
+        <input type="range" min={RANGES.opacity[0]} max={RANGES.opacity[2]} step="0.05" value={opacity.value} onInput={(event) => (opacity.value = Number(event.currentTarget.value))} />
       </label>
       <label class="slider">
         Contrast
-        <input type="range" min="0.5" max="2.5" step="0.05" value={contrast.value} onInput={(event) => (contrast.value = Number(event.currentTarget.value))} />
+        <input type="range" min={RANGES.contrast[0]} max={RANGES.contrast[2]} step="0.05" value={contrast.value} onInput={(event) => (contrast.value = Number(event.currentTarget.value))} />
       </label>
       <div class="buttons">
         <button type="button" aria-pressed={allHidden.value} onClick={() => act("hideAll")}>Hide all <kbd>⇧H</kbd></button>

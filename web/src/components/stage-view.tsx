@@ -1,10 +1,12 @@
 import { useSignalEffect } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { namesByArea } from "../candidates";
 import { threads } from "../decoder/client";
 import { hooks } from "../hooks";
 import { attach } from "../input";
 import { takeOver } from "../leases";
 import { openNextFree, reopen } from "../navigation";
+import { areaOf } from "../objects";
 import { stage } from "../scene";
 import {
   allHidden, busy, contrast, decoderLoaded, draft, draftChanges, encoding, failed, frame, holder,
@@ -20,6 +22,7 @@ function Candidates() {
   draftChanges.value;
   const current = draft.value;
   if (!current || current.state.mask || current.state.candidates.length < 2) return null;
+  const names = namesByArea(current.state.candidates.map(({ preview }) => areaOf(preview)));
   return (
     <div class="candidates" role="group" aria-label="Candidates" onMouseDown={keepFocus}>
       {current.state.candidates.map(({ iou }, i) => (
@@ -34,7 +37,7 @@ function Candidates() {
           <span class="bar" aria-hidden="true">
             <span style={{ width: percent(iou) }} />
           </span>
-          {percent(iou)}
+          {names[i]} <span class="muted">{percent(iou)}</span>
         </button>
       ))}
     </div>
