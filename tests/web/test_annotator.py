@@ -12,7 +12,6 @@ from PIL import Image
 from pycocotools import mask as coco
 from pycocotools.coco import COCO
 
-
 COLOURS = "() => [...document.querySelectorAll('.swatch')].map((e) => e.style.background)"
 
 

@@ -118,8 +118,8 @@ function Objects() {
       </ul>
       {!objects.value.length && (
         <p class="hint">
-          Begin with the most prominent object. Move over the image: the mask under the cursor shows itself. Click to take it, right-click
-          to take away from it, <kbd>Enter</kbd> to keep it.
+          Begin with the most prominent object. Move over the image: the mask under the cursor shows
+          itself. Click to take it, right-click to take away from it, <kbd>Enter</kbd> to keep it.
         </p>
       )}
     </section>
