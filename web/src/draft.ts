@@ -4,8 +4,8 @@ import type { Candidate } from "./decoder/model";
 import type { Frame } from "./decoder/prompts";
 import { History } from "./history";
 import type { MaskCrop } from "./masks/crop";
-import { ActiveTimer } from "./timer";
 import type { MaskObject } from "./objects";
+import { session } from "./state";
 import type { Prompt } from "./types";
 
 /** What undo goes back to. Never changed in place. */
@@ -28,9 +28,12 @@ export const BLANK: DraftState = {
 
 export class Draft {
   readonly history: History<DraftState>;
-  readonly timer = new ActiveTimer();
   state: DraftState = BLANK;
   changed = false;
+  /** Seconds that it had before it came to hand, and how many of them the session's figures hold. */
+  private earlier: number;
+  private told: number;
+  private readonly begun: number;
 
   constructor(
     readonly id: string,
@@ -44,8 +47,8 @@ export class Draft {
     this.history = histories.get(id) ?? new History<DraftState>();
     histories.set(id, this.history);
     if (origin) this.state = { ...BLANK, record: origin.instance.prompts, mask: origin.mask };
-    this.timer.reset(origin?.instance.seconds ?? 0);
-    this.timer.touch();
+    this.earlier = this.told = origin?.instance.seconds ?? 0;
+    this.begun = origin ? session.timer.seconds : 0;
   }
 
   get candidate(): Candidate | null {
@@ -60,6 +63,22 @@ export class Draft {
     this.history.push(this.state);
     this.state = state;
     this.changed = true;
-    this.timer.touch();
+  }
+
+  /** Active seconds of the object: those that it had, and all since the last object ended. */
+  get seconds(): number {
+    return this.earlier + session.timer.seconds;
+  }
+
+  /** Those since it came to hand; of a new object all since the last one ended. */
+  get recentSeconds(): number {
+    return Math.max(0, session.timer.seconds - this.begun);
+  }
+
+  /** It leaves the hand, as a mask that is new or accepted (1), or as none (0). */
+  end(masks: number): void {
+    const { seconds, told } = this;
+    this.earlier = this.told = seconds;
+    session.ended(masks, seconds - told);
   }
 }

@@ -8,7 +8,7 @@ import { EMPTY, isEmpty, tight, type MaskCrop } from "./masks/crop";
 import { encode } from "./masks/rle";
 import { showLive, showObjects } from "./scene";
 import {
-  busy, draft, draftChanges, failed, frame, image, mayChange, project, seconds, statistics,
+  busy, draft, draftChanges, failed, frame, image, mayChange, project,
 } from "./state";
 import type { InstanceValue, Prompt } from "./types";
 
@@ -147,11 +147,9 @@ export const cancel = (): Promise<void> =>
 
 export function leave(current: Draft): void {
   histories.delete(current.id);
-  draft.value = null;
-  seconds.value = 0;
-  draftChanges.value++;
+  current.end(0);
   stopHover();
-  showLive();
+  putDown();
 }
 
 /** Keeps the object and begins the next. */
@@ -162,7 +160,8 @@ export const commit = (): Promise<void> =>
     if (!current || !opened) return;
     if (current.changed && !mayChange()) return;
     if (!current.changed && current.origin) {
-      leaveCommitted();
+      current.end(0);
+      putDown();
       showObjects([current.origin.mask]);
       return;
     }
@@ -173,7 +172,6 @@ export const commit = (): Promise<void> =>
       if (current.origin) drop(current.origin);
       return;
     }
-    const spent = current.timer.seconds;
     const before = current.origin?.instance;
     // Scores are of pixels: those of the same pixels stay, also where a label was added.
     const same = before && current.state.mask === current.origin?.mask ? before : null;
@@ -187,22 +185,23 @@ export const commit = (): Promise<void> =>
         ? (project.value?.model?.id ?? null)
         : (before?.model ?? null),
       predicted_iou: current.candidate?.iou ?? same?.predicted_iou ?? null,
-      seconds: Math.round(spent * 10) / 10,
+      seconds: rounded(current.seconds),
       hidden: false,
       locked: before?.locked ?? false,
     };
-    const { masks, seconds: earlier } = statistics.value;
-    const gained = spent - (before?.seconds ?? 0);
-    statistics.value = { masks: masks + (before ? 0 : 1), seconds: earlier + gained };
+    current.end(!before || before.stage === "suggested" ? 1 : 0);
     current.state = { ...current.state, mask };
     put({ ...value, id: current.id, version: before?.version ?? 0 }, mask);
-    leaveCommitted();
+    putDown();
     showObjects([mask, current.origin?.mask]);
   });
 
-function leaveCommitted(): void {
+/** Seconds as they are kept. */
+export const rounded = (seconds: number): number => Math.round(seconds * 10) / 10;
+
+/** Nothing is at hand any more. */
+function putDown(): void {
   draft.value = null;
-  seconds.value = 0;
   draftChanges.value++;
   showLive();
 }

@@ -9,7 +9,7 @@ import { toggleLabel } from "./labels";
 import type { Point } from "./masks/brush";
 import { setPointer, stage } from "./scene";
 import { select } from "./selection";
-import { bindings, cursor, dialog, draft, labels, mayChange } from "./state";
+import { bindings, cursor, dialog, labels, mayChange, session } from "./state";
 import { currentTool } from "./tools";
 import type { Press } from "./tools/tool";
 
@@ -50,7 +50,7 @@ function down(event: PointerEvent): void {
 }
 
 function move(event: PointerEvent): void {
-  draft.value?.timer.touch();
+  session.timer.touch();
   if (panning) {
     stage.view.pan(event.clientX - panning.x, event.clientY - panning.y);
     panning = { ...panning, x: event.clientX, y: event.clientY };
@@ -90,6 +90,7 @@ function lost(): void {
 
 function wheel(event: WheelEvent): void {
   event.preventDefault();
+  session.timer.touch();
   const box = element!.getBoundingClientRect();
   const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 16 : 1;
   stage.view.zoom(
@@ -118,6 +119,7 @@ export function attach(target: HTMLElement): () => void {
   }, options);
   target.addEventListener("contextmenu", (event) => event.preventDefault(), options);
   target.addEventListener("wheel", wheel, { ...options, passive: false });
+  window.addEventListener("pointerdown", () => session.timer.touch(), { ...options, capture: true });
   window.addEventListener("keydown", keyDown, options);
   window.addEventListener("keyup", keyUp, options);
   window.addEventListener("blur", () => setSpace(false), options);
@@ -143,13 +145,13 @@ function belongsTo(target: EventTarget | null, name: string): boolean {
 
 function keyDown(event: KeyboardEvent): void {
   if (dialog.value) return;
+  session.timer.touch();
   const name = nameOf(event);
   if (belongsTo(event.target, name)) return;
   if (typing(event.target) && name === "Escape") {
     element?.focus();
     return;
   }
-  draft.value?.timer.touch();
   if (name === "Space") {
     event.preventDefault();
     setSpace(true);

@@ -12,7 +12,6 @@ export function toggleLabel(label: string): void {
   const { labels: had } = current;
   current.labels = had.includes(text) ? had.filter((l) => l !== text) : [...had, text];
   current.changed = current.changed || current.origin !== null;
-  current.timer.touch();
   rememberLabels([text]);
   draftChanges.value++;
 }

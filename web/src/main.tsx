@@ -10,7 +10,7 @@ import { Toolbar } from "./components/toolbar";
 import { Topbar } from "./components/topbar";
 import { connect } from "./connection";
 import { letGo } from "./leases";
-import { contrast, draft, opacity, project, saver, seconds } from "./state";
+import { contrast, draft, opacity, project, recentSeconds, saver, seconds } from "./state";
 import { onToken, watchAddress } from "./token";
 import { storeView } from "./view-settings";
 import "./styles/base.css";
@@ -39,7 +39,12 @@ addEventListener("beforeunload", (event) => {
   if (draft.value?.changed && !draft.value.empty) event.preventDefault();
 });
 addEventListener("pagehide", letGo);
-setInterval(() => (seconds.value = draft.value?.timer.seconds ?? 0), 500);
+function showSeconds(): void {
+  seconds.value = Math.floor(draft.value?.seconds ?? 0);
+  recentSeconds.value = Math.floor(draft.value?.recentSeconds ?? 0);
+}
+setInterval(showSeconds, 500);
+effect(showSeconds);
 effect(() => {
   document.title = project.value ? `${project.value.name} – samkit` : "samkit annotate";
 });

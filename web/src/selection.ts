@@ -8,7 +8,7 @@ import { commit, forgetHistories, histories, inTurn, leave } from "./editor";
 import { rememberLabels } from "./labels";
 import type { MaskObject } from "./objects";
 import { showLive, showObjects, stage } from "./scene";
-import { draft, draftChanges, frame, mayChange, objects, say, seconds } from "./state";
+import { draft, draftChanges, frame, mayChange, objects, say, session } from "./state";
 
 /** Opens an object to be changed, after what is at hand was committed. */
 export async function select(id: string): Promise<void> {
@@ -56,10 +56,10 @@ export function removeObject(object: MaskObject): void {
 /** Takes the objects of an image that was opened. */
 export function setObjects(all: MaskObject[]): void {
   forgetHistories();
+  session.timer.restart();
   batch(() => {
     draft.value = null;
     objects.value = all;
-    seconds.value = 0;
     draftChanges.value++;
   });
   rememberLabels(all.flatMap(({ instance }) => instance.labels));

@@ -8,6 +8,7 @@ import { load, type Bindings } from "./keys";
 import type { Point } from "./masks/brush";
 import type { MaskObject } from "./objects";
 import type { Saver } from "./saver";
+import { Session } from "./session";
 import type { ImageDocument, ImageSummary, Project } from "./types";
 import { loadView } from "./view-settings";
 
@@ -49,9 +50,10 @@ export const dialog = signal<"help" | "api" | "conflict" | "token" | "export" | 
 export const cursor = signal<Point | null>(null);
 export const progress = signal<{ done: number; total: number } | null>(null);
 export const message = signal<{ text: string; bad: boolean } | null>(null);
-export const statistics = signal({ masks: 0, seconds: 0 });
-/** Seconds of the object at hand, once a second. */
+export const session = new Session(sessionStorage);
+/** Whole active seconds of the object at hand, and those since it came to hand. */
 export const seconds = signal(0);
+export const recentSeconds = signal(0);
 
 export const suggestions = computed(() =>
   objects.value.filter(({ instance }) => instance.stage === "suggested"),

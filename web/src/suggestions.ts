@@ -1,10 +1,10 @@
 /** Masks that a model suggested: accepted or rejected one by one, or all above a score. */
 
 import { update } from "./committed";
-import { commit } from "./editor";
+import { commit, rounded } from "./editor";
 import type { MaskObject } from "./objects";
 import { removeObject, select } from "./selection";
-import { draft, say, suggestions, threshold } from "./state";
+import { draft, mayChange, say, session, suggestions, threshold } from "./state";
 
 const score = ({ instance }: MaskObject): number => instance.predicted_iou ?? 0;
 
@@ -26,12 +26,13 @@ function goOn(): void {
 
 export function accept(object = current()): void {
   if (!object) return say("There are no suggestions.");
-  void settled(object).then(goOn);
+  void settle([object]).then(goOn);
 }
 
 export function reject(object = current()): void {
   if (!object) return say("There are no suggestions.");
   removeObject(object);
+  if (!draft.value?.changed) session.ended(0);
   goOn();
 }
 
@@ -40,15 +41,27 @@ export const aboveThreshold = (): MaskObject[] =>
 
 export function acceptAll(): void {
   const accepted = aboveThreshold();
-  void Promise.all(accepted.map(settled)).then(() =>
+  void settle(accepted).then(() =>
     say(`${accepted.length} accepted, ${suggestions.value.length} left.`),
   );
 }
 
-/** Accepts a suggestion; one that was changed is committed, which accepts it, too. */
-async function settled(object: MaskObject): Promise<void> {
-  const { id } = object.instance;
-  if (draft.value?.id === id) await commit();
-  const now = suggestions.value.find(({ instance }) => instance.id === id);
-  if (now) update(now, { stage: "accepted" });
+/**
+ * Accepts suggestions; one that was changed is committed, which accepts it, too. The seconds since
+ * the last object ended are theirs in equal parts, unless they went into the object at hand.
+ */
+async function settle(accepted: readonly MaskObject[]): Promise<void> {
+  if (!accepted.length || !mayChange()) return;
+  const ids = new Set(accepted.map(({ instance }) => instance.id));
+  const current = draft.value;
+  const changed = current?.changed ?? false;
+  const share = changed ? 0 : session.timer.seconds / accepted.length;
+  const atHand = current !== null && ids.has(current.id);
+  if (atHand) await commit();
+  const left = suggestions.value.filter(({ instance }) => ids.has(instance.id));
+  for (const object of left) {
+    update(object, { stage: "accepted", seconds: rounded(object.instance.seconds + share) });
+  }
+  if (changed && !atHand) session.count(left.length, 0);
+  else session.ended(left.length);
 }

@@ -20,10 +20,10 @@ export class ActiveTimer {
     return this.counted + since;
   }
 
-  /** Starts again from a number of seconds; nothing counts before the next touch. */
-  reset(seconds = 0): void {
-    this.counted = seconds;
-    this.last = null;
+  /** Counts from zero, and from now on. */
+  restart(): void {
+    this.counted = 0;
+    this.last = this.now();
   }
 }
 

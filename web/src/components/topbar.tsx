@@ -1,5 +1,5 @@
 import { act } from "../actions";
-import { draft, holder, image, images, progress, project, saver, seconds, statistics, dialog } from "../state";
+import { draft, holder, image, images, progress, project, recentSeconds, saver, seconds, session, dialog } from "../state";
 import { clock } from "../timer";
 import { Icon } from "./icons";
 import { keyOf } from "./toolbar";
@@ -37,8 +37,8 @@ function SaveState() {
 }
 
 function Timer() {
-  const { masks, seconds: spent } = statistics.value;
-  const late = seconds.value >= MOVE_ON_AFTER;
+  const { masks, seconds: spent } = session.statistics.value;
+  const late = recentSeconds.value >= MOVE_ON_AFTER;
   return (
     <div class="figures">
       <span class={late ? "timer late" : "timer"} title="Active seconds of this object">
@@ -49,7 +49,7 @@ function Timer() {
           move on?
         </span>
       )}
-      <span title="Masks made in this session">
+      <span title="Masks made or accepted in this tab">
         <b>{masks}</b> masks
       </span>
       <span title="Masks in an hour of active work">
