@@ -1,5 +1,6 @@
 /** The objects that are kept: each change goes into the list, the journal and to the server. */
 
+import { remember } from "./gone";
 import { rememberLabels } from "./labels";
 import { at } from "./masks/crop";
 import type { MaskCrop } from "./masks/crop";
@@ -11,23 +12,24 @@ import type { Instance, InstanceValue } from "./types";
 export const byId = (id: string): MaskObject | undefined =>
   objects.value.find(({ instance }) => instance.id === id);
 
-/** Puts an instance into the list and on its way to the server. */
-export function put(instance: Instance, mask: MaskCrop): void {
+/** Puts an instance into the list and on its way to the server; resolves when it is on disk here. */
+export async function put(instance: Instance, mask: MaskCrop): Promise<void> {
   const opened = image.value;
   if (!opened || !mayChange()) return;
   const { id, version, editor: _editor, ...value } = instance;
   objects.value = replaced(objects.value, { instance, mask });
   rememberLabels(instance.labels);
   const change = { image: opened.id, kind: "put", instance: id, base: version, value } as const;
-  void saver.value?.add(change).catch(failed);
+  await saver.value?.add(change);
 }
 
-/** Takes an object out of the list, and out of the project. */
+/** Takes an object out of the list, and out of the project; undo brings it back. */
 export function drop({ instance: { id }, mask }: MaskObject): void {
   const opened = image.value;
   const object = byId(id);
   if (!opened || !object || !mayChange()) return;
   const base = object.instance.version;
+  remember(object);
   objects.value = objects.value.filter(({ instance }) => instance.id !== id);
   void saver.value?.add({ image: opened.id, kind: "delete", instance: id, base }).catch(failed);
   showObjects([mask]);
@@ -37,7 +39,7 @@ export function drop({ instance: { id }, mask }: MaskObject): void {
 export function update(object: MaskObject, fields: Partial<InstanceValue>): void {
   const now = byId(object.instance.id);
   if (!now) return;
-  put({ ...now.instance, ...fields }, now.mask);
+  void put({ ...now.instance, ...fields }, now.mask).catch(failed);
   if ("hidden" in fields || "stage" in fields) showObjects([now.mask]);
 }
 

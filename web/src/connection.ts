@@ -2,6 +2,7 @@
 
 import * as api from "./api";
 import { versionArrived } from "./committed";
+import { keepDrafts } from "./keeping";
 import { Journal } from "./journal";
 import { loadLabels } from "./labels";
 import { leaseChanged, onFree } from "./leases";
@@ -35,6 +36,7 @@ export async function connect(): Promise<void> {
     const made = new Saver(kept, project.value.id, client(), api.operations);
     made.onVersion = versionArrived;
     saver.value = made;
+    await keepDrafts(client());
     onFree((image) => void open(image).catch(failed));
     loadLabels();
     await start(kept).catch(failed);

@@ -4,11 +4,13 @@ import { effect } from "@preact/signals";
 import * as api from "./api";
 import type { Constants } from "./decoder/constants";
 import { DecoderClient, Latest } from "./decoder/client";
-import type { Decoded } from "./decoder/model";
+import type { Candidate, Decoded } from "./decoder/model";
 import { hooks } from "./hooks";
 import type { Point } from "./masks/brush";
+import { EMPTY, type MaskCrop } from "./masks/crop";
 import { showLive, stage } from "./scene";
 import { decoderLoaded, draft, encoding, failed, frame, hover, project, say } from "./state";
+import type { Draft } from "./draft";
 import type { Frame } from "./decoder/prompts";
 import type { Prompt } from "./types";
 
@@ -58,6 +60,20 @@ export async function decode(prompts: readonly Prompt[], before: Float32Array | 
   const decoded = await decoder.decode([...prompts], before, false);
   hooks.lastDecodeMs = decoded.milliseconds;
   return decoded;
+}
+
+const pixels = new WeakMap<Candidate, Promise<MaskCrop>>();
+
+/** The object's pixels at the size of the image; those of an answer are made once. */
+export async function pixelsOf({ state, candidate }: Draft): Promise<MaskCrop> {
+  if (state.mask) return state.mask;
+  if (!candidate) return EMPTY;
+  let made = pixels.get(candidate);
+  if (!made) {
+    pixels.set(candidate, (made = decoder.full(candidate.logits)));
+    made.catch(() => pixels.delete(candidate));
+  }
+  return made;
 }
 
 let painted: number | null = null;

@@ -20,10 +20,12 @@ export interface DraftState {
   readonly chosen: number;
   /** Pixels, where the object was painted or loaded; null while a candidate stands for it. */
   readonly mask: MaskCrop | null;
+  /** Predicted IoU of `mask`, where it is as the decoder gave it. */
+  readonly iou: number | null;
 }
 
 export const BLANK: DraftState = {
-  prompts: [], record: [], before: null, candidates: [], chosen: 0, mask: null,
+  prompts: [], record: [], before: null, candidates: [], chosen: 0, mask: null, iou: null,
 };
 
 export class Draft {
@@ -38,7 +40,7 @@ export class Draft {
   constructor(
     readonly id: string,
     /** The object as it was, where one is being changed. */
-    readonly origin: MaskObject | null,
+    public origin: MaskObject | null,
     public labels: string[],
     histories: Map<string, History<DraftState>>,
     /** What was encoded when its candidates were made. */
@@ -49,6 +51,13 @@ export class Draft {
     if (origin) this.state = { ...BLANK, record: origin.instance.prompts, mask: origin.mask };
     this.earlier = this.told = origin?.instance.seconds ?? 0;
     this.begun = origin ? session.timer.seconds : 0;
+  }
+
+  /** Goes on with what was kept of it. */
+  resume(state: DraftState, seconds: number): void {
+    this.state = state;
+    this.changed = true;
+    this.earlier = seconds;
   }
 
   get candidate(): Candidate | null {

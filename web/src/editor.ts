@@ -1,10 +1,12 @@
 /** The object at hand: prompts, strokes, undo, commit. */
 
-import { drop, put } from "./committed";
-import { answerable, decode, decoder, stopHover } from "./decoding";
+import { byId, drop, put } from "./committed";
+import { answerable, decode, decoder, pixelsOf, stopHover } from "./decoding";
 import { BLANK, Draft, type DraftState } from "./draft";
+import { gone, remember } from "./gone";
 import type { History } from "./history";
-import { EMPTY, isEmpty, tight, type MaskCrop } from "./masks/crop";
+import { isEmpty, tight, type MaskCrop } from "./masks/crop";
+import { forgetDraft } from "./keeping";
 import { encode } from "./masks/rle";
 import { showLive, showObjects } from "./scene";
 import {
@@ -60,7 +62,7 @@ export const prompt = (...given: Prompt[]): Promise<void> =>
       const { candidates } = await decode(prompts, refined.before);
       current.frame = frame.value;
       current.change({
-        prompts, before: refined.before, candidates, chosen: 0, mask: null,
+        prompts, before: refined.before, candidates, chosen: 0, mask: null, iou: null,
         record: [...state.record, ...given],
       });
     } finally {
@@ -94,19 +96,12 @@ export function chooseAt(chosen: number): void {
   changedDraft(current);
 }
 
-/** The object's pixels at the size of the image. */
-export async function pixelsOf(current: Draft): Promise<MaskCrop> {
-  if (current.state.mask) return current.state.mask;
-  const { candidate } = current;
-  return candidate ? decoder.full(candidate.logits) : EMPTY;
-}
-
 /** Turns the answer of the decoder into pixels, for tools that paint them. */
-export async function realise(): Promise<Draft> {
-  const current = ensureDraft();
+export async function realise(current = ensureDraft()): Promise<Draft> {
   if (!current.state.mask) {
+    const iou = current.candidate?.iou ?? null;
     const mask = await pixelsOf(current);
-    current.state = { ...current.state, mask };
+    current.state = { ...current.state, mask, iou };
   }
   return current;
 }
@@ -122,10 +117,22 @@ export function painted(current: Draft, mask: MaskCrop, by: "brush" | "eraser" |
   changedDraft(current);
 }
 
-/** Goes back by one change; one that is still being answered is waited for, and undone. */
-export const undo = (): Promise<void> => inTurn(() => travel("undo"));
+/**
+ * Goes back by one change of the object; one that is still being answered is waited for, and undone.
+ * With no change at hand, what was cancelled or deleted last comes back.
+ */
+export const undo = (): Promise<void> =>
+  inTurn(() => {
+    if (draft.value?.history.canUndo) travel("undo");
+    else if (!draft.value?.changed) return bringBack();
+  });
 
 export const redo = (): Promise<void> => inTurn(() => travel("redo"));
+
+export function canUndo(): boolean {
+  const current = draft.value;
+  return current?.history.canUndo || (!current?.changed && gone.value.length > 0);
+}
 
 function travel(way: "undo" | "redo"): void {
   const current = draft.value;
@@ -136,7 +143,27 @@ function travel(way: "undo" | "redo"): void {
   changedDraft(current);
 }
 
-/** Forgets what is not committed. */
+/** A cancelled object is at hand again, as it was; a deleted one is put anew. */
+async function bringBack(): Promise<void> {
+  const last = gone.value.at(-1);
+  if (!last || !mayChange()) return;
+  gone.value = gone.value.slice(0, -1);
+  if (!(last instanceof Draft)) {
+    void put(last.instance, last.mask).catch(failed);
+    showObjects([last.mask]);
+    return;
+  }
+  const unchanged = draft.value;
+  unchanged?.end(0);
+  last.origin = byId(last.id) ?? last.origin;
+  if (last.frame !== frame.value) await realise(last);
+  histories.set(last.id, last.history);
+  draft.value = last;
+  showObjects([unchanged?.origin?.mask, last.origin?.mask]);
+  changedDraft(last);
+}
+
+/** Puts aside what is not committed; undo brings it back. */
 export const cancel = (): Promise<void> =>
   inTurn(() => {
     const current = draft.value;
@@ -147,6 +174,11 @@ export const cancel = (): Promise<void> =>
 
 export function leave(current: Draft): void {
   histories.delete(current.id);
+  if (current.changed && !current.empty) {
+    remember(current);
+    pixelsOf(current).catch(failed); // while the decoder has what they were asked of
+  }
+  forgetDraft(current.id);
   current.end(0);
   stopHover();
   putDown();
@@ -184,14 +216,15 @@ export const commit = (): Promise<void> =>
       model: current.state.record.some(({ kind }) => kind === "point" || kind === "box")
         ? (project.value?.model?.id ?? null)
         : (before?.model ?? null),
-      predicted_iou: current.candidate?.iou ?? same?.predicted_iou ?? null,
+      predicted_iou: current.candidate?.iou ?? current.state.iou ?? same?.predicted_iou ?? null,
       seconds: rounded(current.seconds),
       hidden: false,
       locked: before?.locked ?? false,
     };
     current.end(!before || before.stage === "suggested" ? 1 : 0);
     current.state = { ...current.state, mask };
-    put({ ...value, id: current.id, version: before?.version ?? 0 }, mask);
+    const kept = put({ ...value, id: current.id, version: before?.version ?? 0 }, mask);
+    forgetDraft(current.id, kept);
     putDown();
     showObjects([mask, current.origin?.mask]);
   });

@@ -9,6 +9,7 @@ import { StageView } from "./components/stage-view";
 import { Toolbar } from "./components/toolbar";
 import { Topbar } from "./components/topbar";
 import { connect } from "./connection";
+import { keepNow, unwritten } from "./keeping";
 import { letGo } from "./leases";
 import { contrast, draft, opacity, project, recentSeconds, saver, seconds } from "./state";
 import { onToken, watchAddress } from "./token";
@@ -36,7 +37,9 @@ watchAddress();
 onToken(() => void connect());
 addEventListener("online", () => void saver.value?.flush());
 addEventListener("beforeunload", (event) => {
-  if (draft.value?.changed && !draft.value.empty) event.preventDefault();
+  if (!unwritten()) return;
+  event.preventDefault();
+  keepNow(); // while the browser asks
 });
 addEventListener("pagehide", letGo);
 function showSeconds(): void {

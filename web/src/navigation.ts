@@ -5,12 +5,13 @@ import { giveColours } from "./colours";
 import { stopHover, useEmbedding } from "./decoding";
 import { commit, inTurn, realise } from "./editor";
 import { Journal, withChanges } from "./journal";
+import { leftDraft } from "./keeping";
 import { takeLease } from "./leases";
 import { objectOf } from "./objects";
 import { sharpenImage, showImage, stage } from "./scene";
-import { setObjects } from "./selection";
+import { resume as resumeDraft, setObjects } from "./selection";
 import {
-  draft, encoding, failed, frame, image, images, mayChange, objects, project, saver, say,
+  draft, encoding, failed, frame, holder, image, images, mayChange, objects, project, saver, say,
 } from "./state";
 import type { Frame } from "./decoder/prompts";
 import type { ImageSummary } from "./types";
@@ -106,7 +107,9 @@ async function load(id: string, signal: AbortSignal): Promise<void> {
   const parts = fetchImage(id);
   const leased = takeLease(id);
   const encoded = encode(id, parts.embedding, signal);
-  const [document, bitmap] = await Promise.all([api.document(id), bitmapOf(parts.picture), leased]);
+  const [document, bitmap, left] = await Promise.all([
+    api.document(id), bitmapOf(parts.picture), leftDraft(id), leased,
+  ]);
   const { instances, ...opened } = document;
   const changes = await journal.ofImage(project.value!.id, id);
   if (signal.aborted) return bitmap.close();
@@ -116,6 +119,7 @@ async function load(id: string, signal: AbortSignal): Promise<void> {
   const own = withChanges(instances, changes);
   giveColours(own.map((instance) => instance.id));
   setObjects(own.map(objectOf));
+  if (left && holder.value === null) resumeDraft(left);
   if (project.value?.model) encoding.begin();
   void encoded.then(async (ready) => {
     if (signal.aborted) return;

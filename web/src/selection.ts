@@ -3,12 +3,17 @@
 import { batch } from "@preact/signals";
 import { byId, drop, update } from "./committed";
 import { stopHover } from "./decoding";
-import { Draft } from "./draft";
+import { BLANK, Draft } from "./draft";
+import type { KeptDraft } from "./drafts";
 import { commit, forgetHistories, histories, inTurn, leave } from "./editor";
+import { gone } from "./gone";
+import { adoptDraft } from "./keeping";
 import { rememberLabels } from "./labels";
-import type { MaskObject } from "./objects";
+import { decode } from "./masks/rle";
+import { objectOf, type MaskObject } from "./objects";
 import { showLive, showObjects, stage } from "./scene";
-import { draft, draftChanges, frame, mayChange, objects, say, session } from "./state";
+import { draft, draftChanges, failed, frame, mayChange, objects, say, session } from "./state";
+import type { Instance } from "./types";
 
 /** Opens an object to be changed, after what is at hand was committed. */
 export async function select(id: string): Promise<void> {
@@ -56,6 +61,7 @@ export function removeObject(object: MaskObject): void {
 /** Takes the objects of an image that was opened. */
 export function setObjects(all: MaskObject[]): void {
   forgetHistories();
+  gone.value = [];
   session.timer.restart();
   batch(() => {
     draft.value = null;
@@ -65,4 +71,27 @@ export function setObjects(all: MaskObject[]): void {
   rememberLabels(all.flatMap(({ instance }) => instance.labels));
   showObjects();
   stage.viewChanged();
+}
+
+/** What was at hand when the image was last closed is at hand again. */
+export function resume(kept: KeptDraft): void {
+  const origin = originOf(kept);
+  const made = new Draft(kept.id, origin, kept.labels, histories, frame.value);
+  const { prompts: record, predicted_iou: iou } = kept;
+  made.resume({ ...BLANK, record, mask: decode(kept.rle), iou }, kept.seconds);
+  draft.value = made;
+  draftChanges.value++;
+  if (origin) showObjects([origin.mask]);
+  showLive();
+  void adoptDraft(kept).catch(failed);
+  say("What you had at hand is here again.");
+}
+
+/** The object that a draft changes. Where it is another by now, it stays as it was: the change is
+ * then a conflict, which a person settles. */
+function originOf({ id, origin }: KeptDraft): MaskObject | null {
+  const now = byId(id);
+  const told = ({ rle, labels }: Instance): string => JSON.stringify([rle.counts, labels]);
+  if (!origin || (now && told(now.instance) === told(origin))) return now ?? null;
+  return objectOf(origin);
 }

@@ -1,4 +1,5 @@
 import { act } from "../actions";
+import { canUndo } from "../editor";
 import { ACTIONS, type Action } from "../keys";
 import { bindings, brushSize, draft, draftChanges, tool, type ToolName } from "../state";
 import { Icon, type IconName } from "./icons";
@@ -80,7 +81,7 @@ export function Toolbar() {
         <span>px</span>
       </label>
       <div class="group" role="group" aria-label="Changes">
-        <ActionButton action="undo" icon="undo" testid="undo" disabled={!current?.history.canUndo} />
+        <ActionButton action="undo" icon="undo" testid="undo" disabled={!canUndo()} />
         <ActionButton action="redo" icon="redo" testid="redo" disabled={!current?.history.canRedo} />
       </div>
       <div class="group" role="group" aria-label="Object">
