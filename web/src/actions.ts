@@ -7,7 +7,7 @@ import type { Action } from "./keys";
 import { closeUp, go, skip, submit } from "./navigation";
 import { pointerAt, stage } from "./scene";
 import { remove, select, selectNext } from "./selection";
-import { allHidden, busy, cursor, dialog, draft, failed, mayChange, objects, tool } from "./state";
+import { allHidden, busy, cursor, dialog, draft, failed, mayChange, objects, pen, tool } from "./state";
 import { accept, acceptAll, reject } from "./suggestions";
 import { currentTool, resizeBrush, take } from "./tools";
 
@@ -29,6 +29,7 @@ function moveCursor(dx: number, dy: number, far: boolean): void {
     y: Math.min(size.height - 0.5, Math.max(0.5, from.y + dy * step)),
   };
   cursor.value = at;
+  if (view.reveal(at)) stage.viewChanged();
   stage.invalidate("cursor");
   const press = { background: false, alt: false, time: performance.now() };
   if (tool.value === "point") hoverAt(at, press.time);
@@ -41,8 +42,13 @@ function pressAt(background: boolean): void {
   if (!mayChange()) return;
   const press = { background, alt: false, time: performance.now() };
   const used = currentTool();
-  used.down(at, press);
-  used.up?.(at, press);
+  const from = pen.value;
+  if (used.line && from) used.line(from, at, press);
+  else {
+    used.down(at, press);
+    used.up?.(at, press);
+  }
+  pen.value = used.line ? at : null;
 }
 
 function zoomBy(factor: number): void {
@@ -66,6 +72,12 @@ function finish(): void {
 
 function drop(): void {
   if (!currentTool().cancel?.()) void cancel();
+}
+
+/** Takes back a corner of what is being drawn, or else a change of the object. */
+function takeBack(): void {
+  pen.value = null;
+  if (!currentTool().undo?.()) void undo();
 }
 
 function toggleAll(): void {
@@ -103,7 +115,7 @@ export function act(action: Action, far = false): void {
       return take(action);
     case "smaller": return resizeBrush(-1);
     case "larger": return resizeBrush(1);
-    case "undo": return void undo();
+    case "undo": return takeBack();
     case "redo": return void redo();
     case "remove": return void remove();
     case "nextObject": return selectNext(1);

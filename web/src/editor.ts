@@ -10,7 +10,7 @@ import { forgetDraft } from "./keeping";
 import { encode } from "./masks/rle";
 import { showLive, showObjects } from "./scene";
 import {
-  busy, draft, draftChanges, failed, frame, image, mayChange, project,
+  busy, draft, draftChanges, failed, frame, image, mayChange, pen, project,
 } from "./state";
 import type { InstanceValue, Prompt } from "./types";
 
@@ -235,6 +235,7 @@ export const rounded = (seconds: number): number => Math.round(seconds * 10) / 1
 /** Nothing is at hand any more. */
 function putDown(): void {
   draft.value = null;
+  pen.value = null;
   draftChanges.value++;
   showLive();
 }

@@ -9,7 +9,7 @@ import { toggleLabel } from "./labels";
 import type { Point } from "./masks/brush";
 import { setPointer, stage } from "./scene";
 import { select } from "./selection";
-import { bindings, cursor, dialog, labels, mayChange, session } from "./state";
+import { bindings, cursor, dialog, labels, mayChange, pen, session } from "./state";
 import { currentTool } from "./tools";
 import type { Press } from "./tools/tool";
 
@@ -45,6 +45,7 @@ function down(event: PointerEvent): void {
   }
   if ((event.button !== 0 && event.button !== 2) || !mayChange()) return;
   const background = event.button === 2;
+  pen.value = null;
   pressing = { id: event.pointerId, background };
   currentTool().down(at, pressOf(event, background));
 }
@@ -162,6 +163,7 @@ function keyDown(event: KeyboardEvent): void {
     if (label) void inTurn(() => toggleLabel(label));
     return;
   }
+  if (name === "Backspace" && currentTool().undo?.()) return event.preventDefault();
   const action = new Keys(bindings.value).actionOf(event);
   if (!action) return;
   // Tab leaves the stage where there is nothing to choose from: no trap for keyboards.

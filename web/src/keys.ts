@@ -14,12 +14,12 @@ export const ACTIONS = {
   scribble: ["Scribble tool", ["s"]],
   smaller: ["Smaller brush", ["["]],
   larger: ["Larger brush", ["]"]],
-  undo: ["Undo, within the object", ["Ctrl+z"]],
+  undo: ["Undo within the object; without one, bring back what was cancelled or deleted", ["Ctrl+z"]],
   redo: ["Redo, within the object", ["Ctrl+Shift+z", "Ctrl+y"]],
   remove: ["Delete the object", ["Delete", "Backspace"]],
   nextObject: ["Select the next object", ["j"]],
   previousObject: ["Select the previous object", ["k"]],
-  hide: ["Hide or show the object (all: Shift)", ["h"]],
+  hide: ["Hide or show the object", ["h"]],
   hideAll: ["Hide or show all objects", ["Shift+h"]],
   lock: ["Lock or unlock the object", ["l"]],
   label: ["Type a label", ["t"]],
@@ -38,11 +38,19 @@ export const ACTIONS = {
   right: ["Move the cursor right", ["ArrowRight", "Shift+ArrowRight"]],
   up: ["Move the cursor up", ["ArrowUp", "Shift+ArrowUp"]],
   down: ["Move the cursor down", ["ArrowDown", "Shift+ArrowDown"]],
-  press: ["Use the tool at the cursor", ["f"]],
+  press: ["Use the tool at the cursor; brush, eraser, scribble: elsewhere again for a line", ["f"]],
   pressBackground: ["The same for the background", ["Shift+f"]],
   pick: ["Select the object under the cursor", ["Shift+Enter"]],
   help: ["This help", ["?"]],
 } as const satisfies Record<string, readonly [string, readonly string[]]>;
+
+/** What has keys that cannot be changed. */
+export const FIXED: readonly (readonly [string, readonly string[]])[] = [
+  ["Give the object a label, or take it away", ["1–9"]],
+  ["Hold and drag: move the image", ["Space"]],
+  ["Hold: brush and eraser change places", ["Alt"]],
+  ["Take back the last corner of a polygon", ["Backspace"]],
+];
 
 export type Action = keyof typeof ACTIONS;
 export type Bindings = Record<Action, string[]>;
@@ -86,6 +94,19 @@ export class Keys {
   }
 }
 
+/** Why a key cannot be given to an action; empty where it can. */
+export function refusal(action: Action, key: string): string {
+  if (/^[1-9]$/.test(key)) return `${key} gives a label; choose another key.`;
+  if (key === "Space") return "Space moves the image; choose another key.";
+  if (key.endsWith("Tab") && !action.startsWith("candidate")) {
+    return "Tab goes through the candidates and the page; choose another key.";
+  }
+  return "";
+}
+
+/** A key's name as texts have it: letters are large, as they are on keyboards. */
+export const shown = (key: string): string => key.replace(/(^|\+)[a-z]$/, (end) => end.toUpperCase());
+
 /** New bindings in which `key` does `action` and nothing else. */
 export function rebound(bindings: Bindings, action: Action, key: string): Bindings {
   const result = {} as Bindings;
@@ -107,7 +128,9 @@ export function load(storage: Pick<Storage, "getItem">): Bindings {
     return bindings;
   }
   for (const [name, keys] of Object.entries(stored ?? {})) {
-    if (name in bindings && Array.isArray(keys)) bindings[name as Action] = keys.map(String);
+    if (!(name in bindings) || !Array.isArray(keys)) continue;
+    const action = name as Action;
+    bindings[action] = keys.map(String).filter((key) => !refusal(action, key));
   }
   return bindings;
 }

@@ -11,8 +11,9 @@ import { objectOf } from "./objects";
 import { sharpenImage, showImage, stage } from "./scene";
 import { resume as resumeDraft, setObjects } from "./selection";
 import {
-  draft, encoding, failed, frame, holder, image, images, mayChange, objects, project, saver, say,
+  draft, encoding, failed, frame, holder, image, images, keyOf, mayChange, objects, project, saver, say,
 } from "./state";
+import { dropDrawing } from "./tools";
 import type { Frame } from "./decoder/prompts";
 import type { ImageSummary } from "./types";
 
@@ -114,6 +115,7 @@ async function load(id: string, signal: AbortSignal): Promise<void> {
   const changes = await journal.ofImage(project.value!.id, id);
   if (signal.aborted) return bitmap.close();
   sessionStorage.setItem(LAST, id);
+  dropDrawing();
   image.value = opened;
   showImage(bitmap, { width: document.width, height: document.height });
   const own = withChanges(instances, changes);
@@ -248,7 +250,7 @@ export async function closeUp(): Promise<void> {
   const isWhole = crop.w === opened.width && crop.h === opened.height;
   const seen = stage.view.visible;
   const seesAll = seen.w * seen.h > 0.8 * opened.width * opened.height;
-  if (isWhole && seesAll) return say("Zoom in first; then Z encodes what is in view.");
+  if (isWhole && seesAll) return say(`Zoom in first; then ${keyOf("closeUp") || "Close-up"} encodes what is in view.`);
   if (isWhole && Math.min(seen.w, seen.h) < SMALLEST_CROP) return say("That is too close.");
   const corners = isWhole ? [seen.x, seen.y, seen.x + seen.w, seen.y + seen.h] : null;
   const { signal } = opening;
@@ -269,5 +271,6 @@ export async function closeUp(): Promise<void> {
     if (!signal.aborted) encoding.done(before); // the decoder still has it
     throw error;
   }
-  say(corners ? "What is in view was encoded by itself; Z goes back." : "The whole image again.");
+  const back = keyOf("closeUp") || "Close-up";
+  say(corners ? `What is in view was encoded by itself; ${back} goes back.` : "The whole image again.");
 }

@@ -9,7 +9,7 @@ import type { Frame } from "./decoder/prompts";
 import type { Point } from "./masks/brush";
 import { around, type MaskCrop, type Rect, type Size } from "./masks/crop";
 import type { MaskObject } from "./objects";
-import { brushSize, cursor, draft, frame, hover, objects, tool } from "./state";
+import { brushSize, cursor, draft, frame, hover, objects, pen, tool } from "./state";
 
 export const stage = new Stage();
 export const picture = new Picture();
@@ -44,6 +44,10 @@ stage.paintWith("cursor", (context, view) => {
     context.beginPath();
     if (pixels) context.arc(at.x, at.y, brushSize.value / 2, 0, 2 * Math.PI);
     if (cursor.value) {
+      if (pen.value) {
+        context.moveTo(pen.value.x, pen.value.y);
+        context.lineTo(at.x, at.y);
+      }
       const r = 10 / view.scale;
       context.moveTo(at.x - r, at.y);
       context.lineTo(at.x + r, at.y);

@@ -12,7 +12,7 @@ import { rememberLabels } from "./labels";
 import { decode } from "./masks/rle";
 import { objectOf, type MaskObject } from "./objects";
 import { showLive, showObjects, stage } from "./scene";
-import { draft, draftChanges, failed, frame, mayChange, objects, say, session } from "./state";
+import { draft, draftChanges, failed, frame, keyOf, mayChange, objects, say, session } from "./state";
 import type { Instance } from "./types";
 
 /** Opens an object to be changed, after what is at hand was committed. */
@@ -22,7 +22,7 @@ export async function select(id: string): Promise<void> {
   await inTurn(() => {
     const object = byId(id);
     if (!object) return;
-    if (object.instance.locked) return say("This object is locked; L unlocks it.");
+    if (object.instance.locked) return say(lockedText());
     if (object.instance.hidden) update(object, { hidden: false });
     stopHover();
     const opened = byId(id)!;
@@ -31,6 +31,11 @@ export async function select(id: string): Promise<void> {
     showObjects([opened.mask]);
     showLive();
   });
+}
+
+function lockedText(): string {
+  const key = keyOf("lock");
+  return `This object is locked: unlock it in the list${key && `, or the last locked one with ${key}`}.`;
 }
 
 /** Selects the neighbour in the list. */

@@ -4,7 +4,7 @@ import { computed, signal } from "@preact/signals";
 import type { Candidate } from "./decoder/model";
 import type { Draft } from "./draft";
 import { Encoding } from "./encoding";
-import { load, type Bindings } from "./keys";
+import { load, shown, type Action, type Bindings } from "./keys";
 import type { Point } from "./masks/brush";
 import type { MaskObject } from "./objects";
 import type { Saver } from "./saver";
@@ -44,10 +44,16 @@ export const allHidden = signal(false);
 export const threshold = signal(0.88);
 export const labels = signal<readonly string[]>([]);
 export const bindings = signal<Bindings>(load(localStorage));
+/** The first key of an action, as texts name it; empty where it has none. */
+export const keyOf = (action: Action): string => shown(bindings.value[action][0] ?? "");
 export const dialog = signal<"help" | "api" | "conflict" | "token" | "export" | null>(null);
 
 /** The keyboard's cursor in pixels of the image; null while the pointer leads. */
 export const cursor = signal<Point | null>(null);
+/** Where the tool was used last by keys: the next use draws a line from there. */
+export const pen = signal<Point | null>(null);
+/** Corners of a polygon that is being drawn. */
+export const corners = signal(0);
 export const progress = signal<{ done: number; total: number } | null>(null);
 export const message = signal<{ text: string; bad: boolean } | null>(null);
 export const session = new Session(sessionStorage);

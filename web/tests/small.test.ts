@@ -3,7 +3,8 @@ import { paint } from "../src/canvas/tint";
 import { namesByArea } from "../src/candidates";
 import { colourOf, giveColours } from "../src/colours";
 import { History } from "../src/history";
-import { ACTIONS, Keys, load, nameOf, rebound, store, usual } from "../src/keys";
+import { View } from "../src/canvas/view";
+import { ACTIONS, Keys, load, nameOf, rebound, refusal, shown, store, usual } from "../src/keys";
 import type { MaskCrop, Rect } from "../src/masks/crop";
 import { Session } from "../src/session";
 import { ActiveTimer, clock, IDLE } from "../src/timer";
@@ -47,6 +48,41 @@ describe("keys", () => {
     expect(keys.actionOf(press("n"))).toBe("brush");
     expect(keys.actionOf(press("Enter"))).toBe("commit");
     expect(load({ getItem: () => "{" })).toEqual(usual());
+  });
+});
+
+describe("keys that have a fixed meaning", () => {
+  it("are refused with a sentence, also where settings have them", () => {
+    expect(["1", "9", "Space", "Tab"].map((key) => refusal("brush", key)).every(Boolean)).toBe(true);
+    expect([refusal("brush", "0"), refusal("brush", "q"), refusal("candidate", "Tab")]).toEqual(["", "", ""]);
+    expect(load({ getItem: () => '{"brush": ["1", "q"]}' }).brush).toEqual(["q"]);
+  });
+
+  it("texts name letters as keyboards do", () => {
+    expect(["l", "Ctrl+Shift+z", "Escape", "?"].map(shown)).toEqual(["L", "Ctrl+Shift+Z", "Escape", "?"]);
+  });
+});
+
+describe("the view", () => {
+  const view = new View();
+  view.resize(800, 600);
+  view.setImage({ width: 400, height: 300 });
+
+  it("stays where a fitted image has all in sight", () => {
+    const before = view.left;
+    expect(view.reveal({ x: 0.5, y: 0.5 })).toBe(false);
+    expect(view.reveal({ x: 399.5, y: 299.5 })).toBe(false);
+    expect(view.left).toBe(before);
+  });
+
+  it("follows a cursor that leaves it", () => {
+    view.zoom(8, 400, 300);
+    expect(view.reveal({ x: 200, y: 150 })).toBe(false);
+    for (const place of [{ x: 260, y: 150 }, { x: 399.5, y: 0.5 }, { x: 0.5, y: 299.5 }]) {
+      expect(view.reveal(place)).toBe(true);
+      const { x, y } = view.toScreen(place);
+      expect(x > 12 && x < 788 && y > 12 && y < 588).toBe(true);
+    }
   });
 });
 

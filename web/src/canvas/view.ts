@@ -5,6 +5,9 @@ import type { Rect, Size } from "../masks/crop";
 
 const MARGIN = 16;
 const MOST = 40;
+/** How far from the border a place is in sight, and how far one is brought that was not. */
+const SEEN = 12; // less than MARGIN: no place of a fitted image is out of sight
+const AROUND = 96;
 
 export class View {
   scale = 1;
@@ -81,6 +84,20 @@ export class View {
       w: Math.max(0, Math.min(this.image.width, Math.ceil(b.x)) - x),
       h: Math.max(0, Math.min(this.image.height, Math.ceil(b.y)) - y),
     };
+  }
+
+  /** Pans to a place that is not in sight, so that one sees what is around it; says whether it had to. */
+  reveal(p: Point): boolean {
+    const at = this.toScreen(p);
+    const shift = (v: number, length: number): number => {
+      if (v >= SEEN && v <= length - SEEN) return 0;
+      const inside = Math.min(AROUND, length / 2);
+      return v < SEEN ? inside - v : length - inside - v;
+    };
+    const [dx, dy] = [shift(at.x, this.width), shift(at.y, this.height)];
+    if (dx === 0 && dy === 0) return false;
+    this.pan(dx, dy);
+    return true;
   }
 
   private keepInSight(): void {

@@ -1,9 +1,9 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { ACTIONS, nameOf, rebound, store, usual, type Action } from "../keys";
+import { ACTIONS, FIXED, nameOf, rebound, refusal, shown, store, usual, type Action } from "../keys";
 import { connect } from "../connection";
 import { setToken, tokenIn } from "../token";
-import { bindings, dialog, saver } from "../state";
+import { bindings, dialog, keyOf, saver } from "../state";
 import { Conflicts } from "./conflicts";
 import { Exports } from "./exports";
 import { Routes } from "./routes";
@@ -29,32 +29,51 @@ function choose(next: ReturnType<typeof usual>): void {
 
 function Help() {
   const [asking, setAsking] = useState<Action | null>(null);
+  const [refused, setRefused] = useState("");
+  const ask = (action: Action | null) => {
+    setAsking(action);
+    setRefused("");
+  };
   const take = (event: KeyboardEvent) => {
     if (!asking || ["Shift", "Control", "Alt", "Meta"].includes(event.key)) return;
     event.preventDefault();
     event.stopPropagation();
-    choose(rebound(bindings.value, asking, nameOf(event)));
-    setAsking(null);
+    if (event.key === "Escape") return ask(null);
+    const key = nameOf(event);
+    const why = refusal(asking, key);
+    if (why) return setRefused(why);
+    choose(rebound(bindings.value, asking, key));
+    ask(null);
   };
   return (
     <div class="help" onKeyDown={take}>
       <p>
         Hover to see a mask; left click takes it, right or Shift-click takes away; drag with the box
-        tool. Ctrl-click an object to change it. Alt turns the brush into the eraser and back. Space
-        and drag, or the middle button, moves the image; the wheel zooms; 1–9 give labels. Choose a
-        key to change it.
+        tool. Ctrl-click an object to change it. Space and drag, or the middle button, moves the
+        image; the wheel zooms. By keys alone: {keyOf("press")} uses the tool at the cursor; with
+        brush, eraser or scribble, move on and press it again for a line from there; taking the
+        tool again ({keyOf("brush")}, {keyOf("eraser")}, {keyOf("scribble")}) begins elsewhere.
+        Choose a key to change it; Escape leaves it as it is.
       </p>
       <div class="keys">
         {(Object.keys(ACTIONS) as Action[]).map((action) => (
           <div key={action}>
             <span>{ACTIONS[action][0]}</span>
-            <button type="button" class="key" aria-label={`Keys of: ${ACTIONS[action][0]}`} onClick={() => setAsking(action)}>
+            <button type="button" class="key" aria-label={`Keys of: ${ACTIONS[action][0]}`} onClick={() => ask(action)}>
               {asking === action ? (
-                "press a key"
+                <span role="status">{refused || "press a key"}</span>
               ) : (
-                bindings.value[action].map((key) => <kbd key={key}>{key}</kbd>)
+                bindings.value[action].map((key) => <kbd key={key}>{shown(key)}</kbd>)
               )}
             </button>
+          </div>
+        ))}
+        {FIXED.map(([what, keys]) => (
+          <div key={what}>
+            <span>{what}</span>
+            <span class="fixed" title="This key cannot be changed">
+              {keys.map((key) => <kbd key={key}>{key}</kbd>)}
+            </span>
           </div>
         ))}
       </div>

@@ -6,7 +6,7 @@ import { act } from "../actions";
 import { toggleLabel } from "../labels";
 import { areaOf, type MaskObject } from "../objects";
 import {
-  allHidden, contrast, draft, draftChanges, failed, image, labels, objects, opacity, project,
+  allHidden, contrast, draft, draftChanges, failed, image, keyOf, labels, objects, opacity, project,
   suggestions, threshold,
 } from "../state";
 import { review, skip } from "../navigation";
@@ -14,7 +14,7 @@ import { removeObject, select } from "../selection";
 import { aboveThreshold, accept, acceptAll, reject } from "../suggestions";
 import { RANGES } from "../view-settings";
 import { Icon } from "./icons";
-import { keyOf } from "./toolbar";
+import { brief, titled } from "./toolbar";
 
 function Labels() {
   draftChanges.value;
@@ -52,7 +52,7 @@ function Labels() {
           data-testid="label-text"
           maxLength={200}
           value={text}
-          placeholder={current ? `Label (${keyOf("label")})` : "No object at hand"}
+          placeholder={current ? titled("Label", "label") : "No object at hand"}
           aria-label="Label of the object at hand"
           disabled={!current}
           onInput={(event) => setText(event.currentTarget.value)}
@@ -82,22 +82,22 @@ function Row({ object, index }: { object: MaskObject; index: number }) {
       </button>
       {suggested && (
         <>
-          <button type="button" class="quiet" aria-label={`Accept object ${index + 1}`} title={`Accept (${keyOf("accept")})`} onClick={() => accept(object)}>
+          <button type="button" class="quiet" aria-label={`Accept object ${index + 1}`} title={titled("Accept", "accept")} onClick={() => accept(object)}>
             <Icon name="commit" />
           </button>
-          <button type="button" class="quiet" aria-label={`Reject object ${index + 1}`} title={`Reject (${keyOf("reject")})`} onClick={() => reject(object)}>
+          <button type="button" class="quiet" aria-label={`Reject object ${index + 1}`} title={titled("Reject", "reject")} onClick={() => reject(object)}>
             <Icon name="cancel" />
           </button>
         </>
       )}
-      <button type="button" class="quiet" aria-label={`${instance.hidden ? "Show" : "Hide"} object ${index + 1}`} aria-pressed={!!instance.hidden} title={`Hide (${keyOf("hide")})`} onClick={() => update(object, { hidden: !instance.hidden })}>
+      <button type="button" class="quiet" aria-label={`${instance.hidden ? "Show" : "Hide"} object ${index + 1}`} aria-pressed={!!instance.hidden} title={titled("Hide", "hide")} onClick={() => update(object, { hidden: !instance.hidden })}>
         <Icon name={instance.hidden ? "hidden" : "eye"} />
       </button>
-      <button type="button" class="quiet" aria-label={`${instance.locked ? "Unlock" : "Lock"} object ${index + 1}`} aria-pressed={!!instance.locked} title={`Lock (${keyOf("lock")})`} onClick={() => update(object, { locked: !instance.locked })}>
+      <button type="button" class="quiet" aria-label={`${instance.locked ? "Unlock" : "Lock"} object ${index + 1}`} aria-pressed={!!instance.locked} title={titled("Lock", "lock")} onClick={() => update(object, { locked: !instance.locked })}>
         <Icon name={instance.locked ? "lock" : "unlock"} />
       </button>
       {!suggested && (
-        <button type="button" class="quiet" disabled={!!instance.locked} aria-label={`Delete object ${index + 1}`} title={`Delete (${keyOf("remove")})`} onClick={() => removeObject(object)}>
+        <button type="button" class="quiet" disabled={!!instance.locked} aria-label={`Delete object ${index + 1}`} title={titled("Delete", "remove")} onClick={() => removeObject(object)}>
           <Icon name="bin" />
         </button>
       )}
@@ -119,7 +119,8 @@ function Objects() {
       {!objects.value.length && (
         <p class="hint">
           Begin with the most prominent object. Move over the image: the mask under the cursor shows
-          itself. Click to take it, right-click to take away from it, <kbd>Enter</kbd> to keep it.
+          itself. Click to take it, right-click to take away from it, <kbd>{keyOf("commit")}</kbd> to
+          keep it.
         </p>
       )}
     </section>
@@ -161,8 +162,8 @@ function View() {
         <input type="range" min={RANGES.contrast[0]} max={RANGES.contrast[2]} step="0.05" value={contrast.value} onInput={(event) => (contrast.value = Number(event.currentTarget.value))} />
       </label>
       <div class="buttons">
-        <button type="button" aria-pressed={allHidden.value} onClick={() => act("hideAll")}>Hide all <kbd>⇧H</kbd></button>
-        <button type="button" onClick={() => act("closeUp")}>Close-up <kbd>{keyOf("closeUp").toUpperCase()}</kbd></button>
+        <button type="button" aria-pressed={allHidden.value} onClick={() => act("hideAll")}>Hide all <kbd>{brief(keyOf("hideAll"))}</kbd></button>
+        <button type="button" onClick={() => act("closeUp")}>Close-up <kbd>{brief(keyOf("closeUp"))}</kbd></button>
       </div>
     </section>
   );

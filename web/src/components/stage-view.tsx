@@ -10,10 +10,10 @@ import { areaOf } from "../objects";
 import { stage } from "../scene";
 import {
   allHidden, busy, contrast, decoderLoaded, draft, draftChanges, encoding, failed, frame, holder,
-  hover, image, message, opacity, project, tool,
+  hover, image, keyOf, message, opacity, project, tool,
 } from "../state";
 import { chooseAt } from "../editor";
-import { keepFocus } from "./toolbar";
+import { keepFocus, titled } from "./toolbar";
 
 const percent = (value: number): string => `${Math.round(100 * Math.min(1, Math.max(0, value)))}%`;
 
@@ -31,7 +31,7 @@ function Candidates() {
           key={i}
           data-testid="candidate"
           aria-pressed={i === current.state.chosen}
-          title="Tab goes on to the next"
+          title={titled("Takes this one; a key goes on to the next", "candidate")}
           onClick={() => chooseAt(i)}
         >
           <span class="bar" aria-hidden="true">
@@ -117,6 +117,12 @@ function Status() {
   );
 }
 
+/** The name of the stage, with the keys that it is used by. */
+function canvasName(): string {
+  const moves = (["left", "right", "up", "down"] as const).map(keyOf).join(", ");
+  return `The image. ${moves} move the cursor, ${keyOf("press")} uses the tool there, ${keyOf("help")} lists all keys.`;
+}
+
 export function StageView() {
   const layers = useRef<HTMLDivElement>(null);
   useEffect(() => {
@@ -153,7 +159,7 @@ export function StageView() {
         data-testid="canvas"
         tabIndex={0}
         role="application"
-        aria-label="The image. Arrow keys move the cursor, F uses the tool there, question mark lists all keys."
+        aria-label={canvasName()}
       />
       <Candidates />
       <Held />

@@ -1,12 +1,10 @@
 import { act } from "../actions";
 import { canUndo } from "../editor";
 import { ACTIONS, type Action } from "../keys";
-import { bindings, brushSize, draft, draftChanges, tool, type ToolName } from "../state";
+import { brushSize, corners, draft, draftChanges, keyOf, tool, type ToolName } from "../state";
 import { Icon, type IconName } from "./icons";
 
 const TOOLS: readonly ToolName[] = ["point", "box", "scribble", "brush", "eraser", "polygon"];
-
-export const keyOf = (action: Action): string => bindings.value[action][0] ?? "";
 
 const BRIEF = { "Ctrl+": "^", "Shift+": "⇧", Enter: "↵", Escape: "Esc", Delete: "Del" };
 
@@ -15,6 +13,12 @@ export const brief = (key: string): string =>
   Object.entries(BRIEF)
     .reduce((text, [long, short]) => text.replace(long, short), key)
     .toUpperCase();
+
+/** A text with the keys of what it speaks of. */
+export function titled(text: string, ...actions: Action[]): string {
+  const keys = actions.map(keyOf).filter(Boolean);
+  return keys.length ? `${text} (${keys.join(" and ")})` : text;
+}
 
 /** A button that the mouse presses leaves the keys where they were. */
 export function keepFocus(event: MouseEvent): void {
@@ -30,7 +34,7 @@ interface Props {
 }
 
 export function ActionButton({ action, icon, testid, pressed, disabled }: Props) {
-  const what = `${ACTIONS[action][0]} (${keyOf(action)})`;
+  const what = titled(ACTIONS[action][0], action);
   return (
     <button
       type="button"
@@ -65,7 +69,7 @@ export function Toolbar() {
           />
         ))}
       </div>
-      <label class={`brush-size ${painting ? "" : "faint"}`} title="Size of the brush ([ and ])">
+      <label class={`brush-size ${painting ? "" : "faint"}`} title={titled("Size of the brush", "smaller", "larger")}>
         <input
           type="number"
           min="1"
@@ -81,7 +85,7 @@ export function Toolbar() {
         <span>px</span>
       </label>
       <div class="group" role="group" aria-label="Changes">
-        <ActionButton action="undo" icon="undo" testid="undo" disabled={!canUndo()} />
+        <ActionButton action="undo" icon="undo" testid="undo" disabled={!corners.value && !canUndo()} />
         <ActionButton action="redo" icon="redo" testid="redo" disabled={!current?.history.canRedo} />
       </div>
       <div class="group" role="group" aria-label="Object">

@@ -2,7 +2,7 @@ import { act } from "../actions";
 import { draft, holder, image, images, progress, project, recentSeconds, saver, seconds, session, dialog } from "../state";
 import { clock } from "../timer";
 import { Icon } from "./icons";
-import { keyOf } from "./toolbar";
+import { titled } from "./toolbar";
 
 const MOVE_ON_AFTER = 30;
 
@@ -75,13 +75,13 @@ export function Topbar() {
         samkit <span>{project.value?.name}</span>
       </div>
       <div class="where">
-        <button type="button" class="quiet" data-testid="previous-image" title={`Previous image (${keyOf("previousImage")})`} aria-label="Previous image" onClick={() => act("previousImage")}>
+        <button type="button" class="quiet" data-testid="previous-image" title={titled("Previous image", "previousImage")} aria-label="Previous image" onClick={() => act("previousImage")}>
           <Icon name="left" />
         </button>
         <span class="name" data-testid="image-name" title={opened?.name}>
           {opened?.name ?? "…"}
         </span>
-        <button type="button" class="quiet" data-testid="next-image" title={`Next image (${keyOf("nextImage")})`} aria-label="Next image" onClick={() => act("nextImage")}>
+        <button type="button" class="quiet" data-testid="next-image" title={titled("Next image", "nextImage")} aria-label="Next image" onClick={() => act("nextImage")}>
           <Icon name="right" />
         </button>
         <span class="muted">
@@ -101,7 +101,7 @@ export function Topbar() {
           Export
         </button>
       )}
-      <button type="button" class="primary" data-testid="submit-image" title={`Submit the image (${keyOf("submit")})`} disabled={!opened || holder.value !== null} onClick={() => act("submit")}>
+      <button type="button" class="primary" data-testid="submit-image" title={titled("Submit the image", "submit")} disabled={!opened || holder.value !== null} onClick={() => act("submit")}>
         Submit
       </button>
     </header>

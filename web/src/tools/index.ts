@@ -2,7 +2,7 @@
 
 import { stopHover } from "../decoding";
 import { stage } from "../scene";
-import { brushSize, tool, type ToolName } from "../state";
+import { brushSize, pen, tool, type ToolName } from "../state";
 import { brushTool, eraserTool, polygonTool } from "./painting";
 import { boxTool, pointTool, scribbleTool } from "./prompting";
 import type { Tool } from "./tool";
@@ -18,11 +18,17 @@ const TOOLS: Record<ToolName, Tool> = {
 
 export const currentTool = (): Tool => TOOLS[tool.value];
 
-export function take(name: ToolName): void {
+/** Forgets a shape that is being drawn, and where a line by keys would begin. */
+export function dropDrawing(): void {
   currentTool().cancel?.();
+  pen.value = null;
+  stage.invalidate("cursor");
+}
+
+export function take(name: ToolName): void {
+  dropDrawing();
   stopHover();
   tool.value = name;
-  stage.invalidate("cursor");
 }
 
 /** Sizes go in steps that feel even: by one while small, by a tenth when large. */

@@ -8,7 +8,7 @@ import { Painting, snapped, type Point } from "../masks/brush";
 import { around, EMPTY, isEmpty, subtract, union, type Rect } from "../masks/crop";
 import { fillPolygon } from "../masks/polygon";
 import { setDrawing, setStroke, stage } from "../scene";
-import { brushSize } from "../state";
+import { brushSize, corners } from "../state";
 import type { Press, Tool } from "./tool";
 
 /** A stroke that is under way. It may begin before the object's pixels are there. */
@@ -99,6 +99,12 @@ class BrushTool implements Tool {
     this.stroke = null;
   }
 
+  line(from: Point, at: Point, press: Press): void {
+    this.down(from, press);
+    this.drag([at]);
+    this.up();
+  }
+
   cancel(): boolean {
     const had = this.stroke !== null;
     this.stroke?.drop();
@@ -111,7 +117,7 @@ export const brushTool: Tool = new BrushTool("brush");
 export const eraserTool: Tool = new BrushTool("eraser");
 
 class PolygonTool implements Tool {
-  private points: Point[] = [];
+  private points: readonly Point[] = [];
   private erases = false;
 
   down(at: Point, { alt, background }: Press): void {
@@ -121,8 +127,7 @@ class PolygonTool implements Tool {
       this.finish();
       return;
     }
-    this.points.push(at);
-    setDrawing({ kind: "line", points: this.points });
+    this.become([...this.points, at]);
   }
 
   hover(at: Point): void {
@@ -132,7 +137,7 @@ class PolygonTool implements Tool {
   finish(): boolean {
     const { points, erases } = this;
     if (points.length < 3) return false;
-    this.cancel();
+    this.become([]);
     const shape = fillPolygon(points, stage.size);
     void inTurn(async () => {
       const draft = await realise();
@@ -142,11 +147,23 @@ class PolygonTool implements Tool {
     return true;
   }
 
+  /** Takes back the last corner. */
+  undo(): boolean {
+    const had = this.points.length > 0;
+    if (had) this.become(this.points.slice(0, -1));
+    return had;
+  }
+
   cancel(): boolean {
     const had = this.points.length > 0;
-    this.points = [];
-    setDrawing(null);
+    this.become([]);
     return had;
+  }
+
+  private become(points: readonly Point[]): void {
+    this.points = points;
+    corners.value = points.length;
+    setDrawing(points.length ? { kind: "line", points } : null);
   }
 }
 

@@ -6,7 +6,7 @@ import { prompt } from "../editor";
 import type { Point } from "../masks/brush";
 import { setDrawing, stage } from "../scene";
 import type { Prompt } from "../types";
-import type { Tool } from "./tool";
+import type { Press, Tool } from "./tool";
 
 const onImage = ({ x, y }: Point): boolean =>
   x >= 0 && y >= 0 && x < stage.size.width && y < stage.size.height;
@@ -95,7 +95,16 @@ class ScribbleTool implements Tool {
   up(_at: Point, { background }: { background: boolean }): void {
     const places = spread(this.places.filter(onImage), stage.view.scale);
     this.cancel();
+    this.give(places, background);
+  }
+
+  private give(places: readonly Point[], background: boolean): void {
     if (places.length) void prompt(...places.map((p) => pointPrompt(p, background)));
+  }
+
+  line(from: Point, at: Point, { background }: Press): void {
+    const [, ...places] = spread([from, at].map(clamped), stage.view.scale);
+    this.give(places.length ? places : [clamped(at)], background);
   }
 
   cancel(): boolean {
@@ -116,7 +125,10 @@ function spread(line: readonly Point[], scale: number): Point[] {
   const count = Math.min(SCRIBBLE_POINTS, 1 + Math.floor((total * scale) / 24));
   return Array.from({ length: count }, (_, k) => {
     const wanted = count === 1 ? total / 2 : (k * total) / (count - 1);
-    return line[along.findIndex((d) => d >= wanted - 1e-9)] ?? first;
+    const i = along.findIndex((d) => d >= wanted - 1e-9);
+    const [a, b] = [line[i - 1] ?? first, line[i] ?? first];
+    const t = i > 0 ? (wanted - along[i - 1]!) / (along[i]! - along[i - 1]!) : 0;
+    return { x: a.x + t * (b.x - a.x), y: a.y + t * (b.y - a.y) };
   });
 }
 

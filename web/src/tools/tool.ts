@@ -17,6 +17,10 @@ export interface Tool {
   /** It moves while pressed; all places since the last call. */
   drag?(places: readonly Point[], press: Press): void;
   up?(at: Point, press: Press): void;
+  /** By keys: a line to `at` from where the tool was used last; a second press draws it. */
+  line?(from: Point, at: Point, press: Press): void;
+  /** Undo or Backspace: true where the tool had something of its own to take back. */
+  undo?(): boolean;
   /** Enter: true where the tool had something to finish. */
   finish?(): boolean;
   /** Esc, or another tool was taken: true where there was something to drop. */
