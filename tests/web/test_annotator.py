@@ -85,6 +85,14 @@ def test_the_brush_sets_exactly_its_pixels_and_undo_stays_within_the_object(
     person.get("brush-size").press("Tab")
     person.click(140, 80)
     person.get("canvas").focus()
+    person.key("g")
+    person.click(300, 200)
+    person.click(340, 200)
+    person.key("Control+z")  # a corner, no stroke
+    person.key("Backspace")  # the other one, not the object
+    person.key("Escape")
+    person.until("() => document.querySelector('[data-testid=commit]:disabled')")
+    person.key("Control+z")  # what was cancelled
     person.commit(1)
     person.key("Control+z")  # nothing: the next object has no past
     person.wait_until("saved")

@@ -1,6 +1,15 @@
-"""Nothing that was committed is lost: without a network, and when the tab is closed."""
+"""Nothing is lost: without a network, when the tab is closed, and by a wrong key."""
 
+import json
 from typing import Any
+
+KEPT = """() => new Promise((resolve) => {
+  const opening = indexedDB.open('samkit-drafts');
+  opening.onsuccess = () => {
+    const all = opening.result.transaction('drafts').objectStore('drafts').getAll();
+    all.onsuccess = () => resolve(all.result.map((kept) => [kept.prompts.length, kept.labels]));
+  };
+})"""  # prompts and labels of what is at hand, as the browser's disk has it
 
 
 def test_what_is_made_offline_is_kept_and_sent_when_the_network_is_back(
@@ -21,7 +30,15 @@ def test_what_is_made_offline_is_kept_and_sent_when_the_network_is_back(
     assert len(annotator.instances(name)) == 2
 
 
-def test_a_tab_that_was_closed_offline_has_its_masks_when_it_is_opened_again(
+def wait_until_kept(person: Any, *drafts: list[Any]) -> None:
+    person.until(f"async (wanted) => JSON.stringify(await ({KEPT})()) === wanted", as_json(drafts))
+
+
+def as_json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def test_a_tab_that_was_closed_offline_has_its_masks_and_what_was_at_hand_when_opened_again(
     annotator: Any, person: Any, photo: Any
 ) -> None:
     name, other = photo("chelsea"), photo("chelsea")
@@ -31,6 +48,8 @@ def test_a_tab_that_was_closed_offline_has_its_masks_when_it_is_opened_again(
     person.paint(60)
     person.commit(1)
     person.wait_until("offline")
+    person.paint(120)  # not committed
+    wait_until_kept(person, [1, []])
     person.page.close()
     context.set_offline(False)
     again = type(person)(context.new_page())
@@ -39,4 +58,28 @@ def test_a_tab_that_was_closed_offline_has_its_masks_when_it_is_opened_again(
     assert len(annotator.instances(name)) == 1
     again.pick(name)
     again.wait_for_masks(1)
+    again.page.get_by_text("What you had at hand is here again.").wait_for()
+    again.commit(2)
+    wait_until_kept(again)
+    again.wait_until("saved")
+    first, second = annotator.instances(name)
+    assert first["prompts"] == second["prompts"] == [{"kind": "brush"}]
+    assert first["rle"] != second["rle"]
+    again.key("k")
+    again.key("p")
+    again.click(200, 150)
+    again.key("t")
+    again.page.keyboard.type("cat")
+    again.key("Enter")
+    wait_until_kept(again, [2, ["cat"]])
+    again.page.reload()
+    again.page.get_by_text("What you had at hand is here again.").wait_for()
+    again.key("Enter")
+    wait_until_kept(again)
+    assert "1 masks" in again.page.locator(".figures").text_content()  # that of this tab
+    again.wait_until("saved")
+    (_, changed) = annotator.instances(name)
+    assert changed["id"] == second["id"] and changed["version"] == second["version"] + 1
+    assert changed["labels"] == ["cat"] and changed["predicted_iou"] > 0
+    assert changed["rle"] != second["rle"] and changed["seconds"] > second["seconds"]
     assert again.errors == []

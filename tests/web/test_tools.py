@@ -1,6 +1,7 @@
 """What the page's tools make: scribbles, close-ups, refined imports, suggestions, keys alone."""
 
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,18 @@ def test_a_scribble_gives_several_points_and_a_mask(
 ) -> None:
     name = photo("astronaut")
     person.open(annotator, name)
+    started = time.monotonic()
+    for step in range(5):  # looking around counts
+        person.page.mouse.move(*person.place(50 + 20 * step, 300))
+        time.sleep(0.3)
+    looked = time.monotonic() - started
     person.key("s")
     person.drag((130, 80), (220, 100), (250, 180))
     person.until(ANSWERED)
     person.commit(1)
     person.wait_until("saved")
     (made,) = annotator.instances(name)
+    assert made["seconds"] > looked
     points = [p for p in made["prompts"] if p["kind"] == "point"]
     assert 2 < len(points) <= 8 and {p["label"] for p in points} == {1}
     assert (points[0]["x"], points[0]["y"]) != (points[-1]["x"], points[-1]["y"])
@@ -138,6 +145,8 @@ def test_suggestions_above_the_slider_are_accepted_together_and_others_one_by_on
         ("accepted", 0.7),
         ("accepted", 0.4),
     ]
+    assert all(i["seconds"] > 0 for i in found)
+    assert "3 masks" in person.page.locator(".figures").text_content()
 
 
 def test_the_keyboard_alone_makes_labels_undoes_deletes_and_submits(
@@ -171,13 +180,46 @@ def test_the_keyboard_alone_makes_labels_undoes_deletes_and_submits(
     person.wait_for_masks(0)
     person.wait_until("saved")
     assert annotator.instances(name) == []
-    person.key("f")
-    person.get("candidate").first.wait_for()
-    person.commit(1)
+    person.key("Control+z")
+    person.wait_for_masks(1)
+    person.wait_until("saved")
+    (again,) = annotator.instances(name)
+    assert again["id"] == made["id"] and again["version"] == made["version"] + 2
+    assert {**again, "version": 0} == {**made, "version": 0}
+    assert person.get("undo").is_disabled()
+    for _ in range(8):
+        person.key("+")
+    before = person.page.evaluate("window.__samkit.toImage(0, 0).x")
+    for key in ("b", "f", *["Shift+ArrowRight"] * 24, "f"):
+        person.key(key)
+    assert person.page.evaluate("window.__samkit.toImage(0, 0).x") > before + 10
+    person.commit(2)
+    person.wait_until("saved")
+    painted = pixels(annotator.instances(name)[1])
+    (columns,) = painted.any(axis=0).nonzero()
+    assert painted[:, columns[0] : columns[-1]].any(axis=0).all()  # a line, not two dots
+    assert len(columns) > 24 + 20
     person.key("Control+Enter")
     person.wait_for_another(name)
     assert annotator.state(name) == "submitted"
-    assert len(annotator.instances(name)) == 1
+    assert len(annotator.instances(name)) == 2
+
+
+def test_keys_can_be_chosen_except_those_that_mean_something_else(
+    annotator: Any, person: Any
+) -> None:
+    person.visit(annotator)
+    person.get("help").click()
+    choice = person.page.get_by_label("Keys of: Brush")
+    choice.click()
+    person.key("1")
+    person.page.get_by_text("1 gives a label; choose another key.").wait_for()
+    person.key("Escape")
+    assert choice.text_content() == "B"
+    choice.click()
+    person.key("v")
+    person.page.get_by_role("button", name="Close", exact=True).click()
+    assert person.get("tool-brush").get_attribute("title") == "Brush (V)"
 
 
 def test_a_thousand_masks_are_listed_hidden_and_locked(
