@@ -71,6 +71,7 @@ function finish(): void {
 }
 
 function drop(): void {
+  pen.value = null;
   if (!currentTool().cancel?.()) void cancel();
 }
 

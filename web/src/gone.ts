@@ -4,7 +4,7 @@ import { signal } from "@preact/signals";
 import type { Draft } from "./draft";
 import type { MaskObject } from "./objects";
 
-const MOST = 50;
+const MOST = 20;
 
 export const gone = signal<readonly (Draft | MaskObject)[]>([]);
 

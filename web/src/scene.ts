@@ -1,5 +1,6 @@
 /** The stage of the page and its layers: what is drawn follows the state. */
 
+import { effect } from "@preact/signals";
 import { Committed } from "./canvas/committed";
 import { Live, type Shown } from "./canvas/live";
 import { Picture } from "./canvas/picture";
@@ -56,6 +57,11 @@ stage.paintWith("cursor", (context, view) => {
     }
     context.stroke();
   }
+});
+
+effect(() => {
+  pen.value;
+  stage.invalidate("cursor");
 });
 
 /** size: of the image; the bitmap may be smaller. */

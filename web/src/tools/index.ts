@@ -22,13 +22,13 @@ export const currentTool = (): Tool => TOOLS[tool.value];
 export function dropDrawing(): void {
   currentTool().cancel?.();
   pen.value = null;
-  stage.invalidate("cursor");
 }
 
 export function take(name: ToolName): void {
   dropDrawing();
   stopHover();
   tool.value = name;
+  stage.invalidate("cursor");
 }
 
 /** Sizes go in steps that feel even: by one while small, by a tenth when large. */
