@@ -1,9 +1,8 @@
 /** Writes the object at hand to this computer's disk soon after each change, and finds it again. */
 
 import { effect } from "@preact/signals";
-import { pixelsOf } from "./decoding";
+import { decoder, pixelsOf } from "./decoding";
 import { Drafts, type KeptDraft } from "./drafts";
-import { encode } from "./masks/rle";
 import { draft, draftChanges, failed, image, project } from "./state";
 
 /** Milliseconds after the last change: strokes and clicks that follow each other are written once. */
@@ -31,23 +30,18 @@ export async function keepDrafts(name: string): Promise<void> {
 
 function keepSoon(): void {
   clearTimeout(timer);
-  timer = setTimeout(keepNow, PAUSE);
+  timer = setTimeout(() => void keep().catch(failed), PAUSE);
 }
 
 /** Whether the last change is not written yet. */
 export const unwritten = (): boolean => pending;
-
-export function keepNow(): void {
-  clearTimeout(timer);
-  void keep().catch(failed);
-}
 
 async function keep(): Promise<void> {
   const current = draft.value;
   const opened = image.value;
   if (!current?.changed || !opened) return;
   const { state, labels, id } = current;
-  const mask = await pixelsOf(current);
+  const rle = await decoder.encode(await pixelsOf(current), opened);
   if (draft.value !== current) return;
   if (current.state !== state || current.labels !== labels) return keepSoon();
   if (current.empty && !current.origin) forgetDraft(id);
@@ -58,7 +52,7 @@ async function keep(): Promise<void> {
       tab,
       id,
       origin: current.origin?.instance ?? null,
-      rle: encode(mask, opened),
+      rle,
       predicted_iou: current.candidate?.iou ?? state.iou,
       prompts: state.record,
       labels,
@@ -66,7 +60,7 @@ async function keep(): Promise<void> {
       at: Date.now(),
     });
   }
-  if (current.state === state && current.labels === labels) pending = false;
+  if (draft.value === current && current.state === state && current.labels === labels) pending = false;
 }
 
 /** Those that are being forgotten. */

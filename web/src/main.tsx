@@ -9,7 +9,7 @@ import { StageView } from "./components/stage-view";
 import { Toolbar } from "./components/toolbar";
 import { Topbar } from "./components/topbar";
 import { connect } from "./connection";
-import { keepNow, unwritten } from "./keeping";
+import { unwritten } from "./keeping";
 import { letGo } from "./leases";
 import { contrast, draft, opacity, project, recentSeconds, saver, seconds } from "./state";
 import { onToken, watchAddress } from "./token";
@@ -37,9 +37,7 @@ watchAddress();
 onToken(() => void connect());
 addEventListener("online", () => void saver.value?.flush());
 addEventListener("beforeunload", (event) => {
-  if (!unwritten()) return;
-  event.preventDefault();
-  keepNow(); // while the browser asks
+  if (unwritten()) event.preventDefault();
 });
 addEventListener("pagehide", letGo);
 function showSeconds(): void {

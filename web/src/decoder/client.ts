@@ -1,6 +1,7 @@
 /** The decoder as the page sees it: promises instead of messages. */
 
-import type { MaskCrop } from "../masks/crop";
+import type { MaskCrop, Size } from "../masks/crop";
+import type { Rle } from "../masks/rle";
 import type { Prompt } from "../types";
 import type { Constants } from "./constants";
 import type { Decoded } from "./model";
@@ -50,6 +51,11 @@ export class DecoderClient {
 
   maskPrompt(mask: MaskCrop): Promise<Float32Array> {
     return this.call({ kind: "maskPrompt", mask });
+  }
+
+  /** Run lengths of a mask; those of a large one take too long beside a stroke. */
+  encode(mask: MaskCrop, { width, height }: Size): Promise<Rle> {
+    return this.call({ kind: "encode", mask, size: { width, height } });
   }
 
   private call<T>(request: Request, transfer: Transferable[] = []): Promise<T> {

@@ -2,7 +2,8 @@
 
 import ortUrl from "../../node_modules/onnxruntime-web/dist/ort.wasm.bundle.min.mjs?url";
 import wasmUrl from "../../node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm?url";
-import type { MaskCrop } from "../masks/crop";
+import type { MaskCrop, Size } from "../masks/crop";
+import { encode } from "../masks/rle";
 import type { Prompt } from "../types";
 import type { Constants } from "./constants";
 import { parseEmbedding } from "./embedding";
@@ -19,7 +20,8 @@ export type Request =
   | { kind: "image"; embedding: ArrayBuffer; model: string }
   | { kind: "decode"; prompts: Prompt[]; mask: Float32Array | null; bestOnly: boolean }
   | { kind: "full"; logits: Float32Array }
-  | { kind: "maskPrompt"; mask: MaskCrop };
+  | { kind: "maskPrompt"; mask: MaskCrop }
+  | { kind: "encode"; mask: MaskCrop; size: Size };
 
 const OPTIONS = { executionProviders: ["wasm"], graphOptimizationLevel: "extended" } as const;
 
@@ -52,6 +54,7 @@ async function load(request: Extract<Request, { kind: "load" }>): Promise<null> 
 
 async function answer(request: Request): Promise<unknown> {
   if (request.kind === "load") return load(request);
+  if (request.kind === "encode") return encode(request.mask, request.size);
   if (!model) throw new Error("The decoder is not loaded.");
   switch (request.kind) {
     case "image": {
