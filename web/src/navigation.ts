@@ -112,6 +112,7 @@ async function load(id: string, signal: AbortSignal): Promise<void> {
     api.document(id), bitmapOf(parts.picture), leftDraft(id), leased,
   ]);
   const { instances, ...opened } = document;
+  await commit(); // what was done while this image was fetched
   const changes = await journal.ofImage(project.value!.id, id);
   if (signal.aborted) return bitmap.close();
   sessionStorage.setItem(LAST, id);
