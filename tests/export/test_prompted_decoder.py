@@ -98,7 +98,7 @@ def expected(sam: Sam, embedding, points, boxes, mask) -> tuple[Tensor, Tensor]:
 
 def assert_same(found, wanted) -> None:
     for mine, theirs in zip(found, wanted, strict=True):
-        assert torch.allclose(mine, theirs, atol=1e-5 * max(1, theirs.abs().max().item()))
+        assert torch.allclose(mine, theirs, atol=2e-5 * max(1, theirs.abs().max().item()))
 
 
 POINTS = torch.tensor([[[12.0, 30.5], [50, 8]]]), torch.tensor([[1.0, 0.0]])
