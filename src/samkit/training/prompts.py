@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+BOX_NOISE = 0.1
+"""Standard deviation of the noise on a box's sides, as a share of their length (appendix A)."""
 BOX_NOISE_MOST = 20.0
 """Bound of the noise on a box's sides in pixels (SAM, appendix A)."""
 
@@ -28,11 +30,11 @@ def random_point(mask: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
     return x, y
 
 
-def noisy_box(mask: np.ndarray, rng: np.random.Generator, noise: float) -> np.ndarray:
-    """The mask's box with noise: XYXY float32, of its first and last pixels.
+def noisy_box(mask: np.ndarray, rng: np.random.Generator, noise: float = BOX_NOISE) -> np.ndarray:
+    """The mask's box, XYXY float32 of its first and last pixels, each side moved by Gaussian noise.
 
-    noise: standard deviation of what each side is moved by, as a share of the box's length there;
-        at most BOX_NOISE_MOST pixels.
+    noise: its standard deviation as a share of the box's length there; at most BOX_NOISE_MOST
+        pixels.
     """
     rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     box = np.array([cols[0], rows[0], cols[-1], rows[-1]], np.float32)

@@ -62,8 +62,6 @@ class Recipe:
 
     box_chance: float = 0.5
     """Share of the images whose masks are first prompted by a box rather than by a point."""
-    box_noise: float = 0.1
-    """Standard deviation of the noise on a box's sides, as a share of their length."""
     inner_chance: float = 0.0
     """Share of first points that are drawn well inside the mask rather than anywhere in it."""
     rounds: tuple[float, ...] = PAPER_ROUNDS
@@ -123,7 +121,6 @@ _SMALL = Recipe(
     ema=0.999,
     drop_path=0.0,
     box_chance=0.4,
-    box_noise=0.02,
     inner_chance=0.65,
     rounds=(0.5, 0.35, 0.15),
     mask_only_rounds=0,

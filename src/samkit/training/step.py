@@ -142,8 +142,7 @@ class PromptableStep:
         """A box for every mask of the image, or a point for every one."""
         device = self.sam.device
         if rng.random() < self.recipe.box_chance:
-            noise = self.recipe.box_noise
-            boxes = np.stack([prompts.noisy_box(mask, rng, noise) for mask in masks])
+            boxes = np.stack([prompts.noisy_box(mask, rng) for mask in masks])
             return Prompts(boxes=torch.from_numpy(boxes).to(device))
         points = [
             prompts.inner_point(mask, rng)
