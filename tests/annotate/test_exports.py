@@ -31,7 +31,7 @@ def labelled(server, operation, value):
             sent = value(size, 10 * number + mask, prompts=[point], predicted_iou=0.5)
             server.send(image, operation(f"m{number}{mask}", 0, sent))
         if number < 2:
-            server.post(f"/api/images/{image['id']}/submit", {"seconds": 4})
+            server.change(image, "submit", seconds=4)
     return server
 
 

@@ -65,7 +65,7 @@ def test_masks_come_in_with_labels_scores_and_stage(server, project, store):
 
 def test_what_the_masks_said_leaves_with_them_again(server, project, store):
     bring(project, store)
-    server.post(f"/api/images/{server.images()[0]['id']}/submit", {})
+    server.change(server.images()[0], "submit")
     (pair,) = StoreReader(write_snapshot(project).folder)
     before = StoreReader(store)["0"].records
     keys = ("segmentation", "bbox", "area", "predicted_iou", "stability_score", "point_coords")
@@ -97,7 +97,7 @@ def test_what_a_person_changed_or_deleted_stays_so(server, project, store, opera
 def test_a_project_takes_its_own_snapshot_as_known(server, project, operation, value):
     image = server.images()[1]
     server.put(image, "m", seed=3)
-    server.post(f"/api/images/{image['id']}/submit", {})
+    server.change(image, "submit")
     result = bring(project, write_snapshot(project).folder)
     assert (result.images, result.masks, result.known) == (1, 0, 1)
 
@@ -236,8 +236,8 @@ def test_what_does_not_fit_is_named_and_the_rest_comes_in(server, project, store
 def test_an_accepted_image_takes_no_new_masks(server, project, store):
     image = server.images()[1]
     server.put(image, "m")
-    for what in (("submit", {}), ("review", {"decision": "accept"})):
-        server.post(f"/api/images/{image['id']}/{what[0]}", what[1])
+    server.change(image, "submit")
+    server.change(image, "review", decision="accept")
     result = bring(project, store)
     assert "accepted" in result.broken["1"]
     assert len(instances(server, 1)) == 1

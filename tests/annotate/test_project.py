@@ -2,19 +2,25 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import func, inspect, select, text
+from sqlalchemy import create_engine, func, inspect, select, text
+from sqlalchemy.exc import DatabaseError
 
+from samkit.annotate import database
 from samkit.annotate.database import Database
 from samkit.annotate.indexing import file_of, image_of, index
 from samkit.annotate.project import open_project
 from samkit.annotate.refusals import NotFound
-from samkit.annotate.tables import Base, Image, Location
+from samkit.annotate.tables import Base, Image, Location, Transition
 from samkit.errors import UsageError
 
+MIGRATIONS = Path(database.__file__).with_name("migrations")
 both = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 
 
@@ -29,6 +35,38 @@ def test_migrations_lead_from_nothing_to_the_tables(project):
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
         assert set(Base.metadata.tables) < set(inspect(connection).get_table_names())
+
+
+@both
+def test_a_database_of_an_older_samkit_keeps_its_logs(tmp_path, database_url):
+    """From the first tables step by step, with rows in what only grows."""
+    engine = create_engine(
+        database_url.replace("postgresql:", "postgresql+psycopg:", 1)
+        if database_url
+        else f"sqlite:///{tmp_path / 'old.sqlite'}"
+    )
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(
+            text("INSERT INTO images VALUES ('i', 's', 0, 'a.png', 'PNG', 6, 4, 'skipped', 1, 0)")
+        )
+        connection.execute(
+            text(
+                "INSERT INTO transitions (image_id, before, after, note, seconds, editor, at)"
+                " VALUES ('i', 'unlabelled', 'skipped', 'dark', 2, 'ann', 0)"
+            )
+        )
+    engine.dispose()
+    opened = Database(engine.url.render_as_string(hide_password=False))
+    with opened.read() as session:
+        (kept,) = session.scalars(select(Transition))
+        assert (kept.note, kept.op, kept.version) == ("dark", None, None)
+    with pytest.raises(DatabaseError, match="only grows"), opened.write() as session:
+        session.execute(text("DELETE FROM transitions"))
+    opened.close()
 
 
 @both

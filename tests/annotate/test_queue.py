@@ -93,21 +93,74 @@ def test_an_image_goes_through_its_states(server, people):
     assert state_of(server, image) == "unlabelled"
     ann.put(image, "a")
     assert state_of(server, image) == "in_progress"
-    ann.post(f"{path}/review", {"decision": "accept"}, status=403)
-    rita.post(f"{path}/review", {"decision": "accept"}, status=409)
-    ann.post(f"{path}/submit", {"seconds": 3})
-    ann.post(f"{path}/submit", {"seconds": 3})
+    ann.change(image, "review", 403, decision="accept")
+    rita.change(image, "review", 409, decision="accept")
+    ann.change(image, "submit", seconds=3)
+    ann.change(image, "submit", seconds=3)
     assert state_of(server, image) == "submitted"
-    rita.post(f"{path}/review", {"decision": "reject", "comment": "the tail"})
+    rita.change(image, "review", decision="reject", comment="the tail")
     assert server.get(path)["review"]["comment"] == "the tail"
     ann.put(image, "a", base=1)
     assert state_of(server, image) == "in_progress"
-    ann.post(f"{path}/submit", {"seconds": 3})
-    rita.post(f"{path}/review", {"decision": "accept"})
+    ann.change(image, "submit", seconds=3)
+    rita.change(image, "review", decision="accept")
     review = server.get(path)["review"]
     assert (review["decision"], review["by"]) == ("accept", "rita")
-    ann.post(f"{path}/submit", {}, status=409)
-    ann.post(f"{path}/skip", {"reason": "late"}, status=409)
+    ann.change(image, "submit", 409)
+    ann.change(image, "skip", 409, reason="late")
+
+
+def test_masks_that_changed_since_they_were_seen_are_not_accepted(server, people):
+    ann, rita = people
+    image = server.images()[0]
+    path = f"/api/images/{image['id']}"
+    ann.put(image, "a")
+    ann.change(image, "submit")
+    seen = rita.get(path)["version"]
+    ann.put(image, "a", base=1, seed=5)
+    after = rita.get(path)
+    for what, fields in {
+        "review": {"decision": "accept", "comment": "good"},
+        "submit": {},
+        "skip": {"reason": "blurred"},
+    }.items():
+        refused = rita.change(image, what, 409, base=seen, **fields)
+        assert "has changed since you saw it" in refused["error"]
+        assert refused["current"] == after == rita.get(path)
+    rita.change(image, "review", 409, base=after["version"] + 1, decision="accept")
+    rita.change(image, "review", base=after["version"], decision="accept")
+    assert state_of(server, image) == "accepted"
+
+
+def test_a_change_of_state_that_is_sent_again_changes_nothing_and_has_the_same_answer(
+    server, people
+):
+    ann, rita = people
+    image, other, _ = server.images()
+    path = f"/api/images/{image['id']}"
+    submitted = ann.change(image, "submit", op="one", base=0, seconds=3)
+    assert submitted == {"state": "submitted", "version": 1}
+    rejected = rita.change(image, "review", op="two", decision="reject", comment="the tail")
+    before = server.get(path)
+    assert ann.change(image, "submit", op="one", base=0, seconds=3) == submitted
+    again = rita.change(image, "review", op="two", base=1, decision="reject", comment="the tail")
+    assert again == rejected
+    assert server.get(path) == before
+    rita.change(image, "review", 422, op="two", decision="reject", comment="the head")
+    rita.change(image, "review", 422, op="one", decision="accept")
+    ann.change(other, "submit", 422, op="one")
+    assert server.get(path) == before
+
+
+def test_who_asks_for_a_state_says_what_they_saw_and_why(server):
+    image = server.images()[0]
+    path = f"/api/images/{image['id']}"
+    server.post(f"{path}/submit", {}, status=422)
+    server.post(f"{path}/submit", {"op": "a"}, status=422)
+    server.post(f"{path}/submit", {"base": 0}, status=422)
+    for reason in ("", " ", "\t\n\u00a0", None):
+        server.change(image, "skip", 422, reason=reason)
+    assert state_of(server, image) == "unlabelled"
 
 
 def test_what_an_annotator_sends_to_an_accepted_image_is_kept_aside(server, people):
@@ -115,8 +168,8 @@ def test_what_an_annotator_sends_to_an_accepted_image_is_kept_aside(server, peop
     image = server.images()[0]
     path = f"/api/images/{image['id']}"
     ann.put(image, "a")
-    ann.post(f"{path}/submit", {})
-    rita.post(f"{path}/review", {"decision": "accept"})
+    ann.change(image, "submit")
+    rita.change(image, "review", decision="accept")
     answer = ann.put(image, "a", base=1, seed=5, status=409)
     assert answer["results"][0]["kept"]
     assert state_of(server, image) == "accepted"
@@ -127,8 +180,7 @@ def test_what_an_annotator_sends_to_an_accepted_image_is_kept_aside(server, peop
 
 def test_a_skipped_image_leaves_the_queue_until_it_is_changed(server):
     image = server.images()[0]
-    path = f"/api/images/{image['id']}"
-    server.post(f"{path}/skip", {"reason": "blurred", "seconds": 2})
+    server.change(image, "skip", reason=" blurred ", seconds=2)
     assert server.post("/api/queue/next", {})["image"] != image["id"]
     assert server.get("/api/project")["counts"]["skipped"] == 1
     assert [i["id"] for i in server.get("/api/images?state=skipped")["images"]] == [image["id"]]

@@ -64,15 +64,22 @@ def test_the_command_from_its_start_to_its_end(photographs, tmp_path):
         stale = client.put(taken.image, ~mask, instance=first["instance"], base=0)
         assert stale["status"] == "conflict"
         other = client.put(taken.image, ~mask)
-        assert client.delete(taken.image, other["instance"], 1)["status"] == "accepted"
+        deleted = client.delete(taken.image, other["instance"], 1)
+        assert deleted["status"] == "accepted"
+        assert deleted["image_version"] == client.image(taken.image)["version"]
         (kept,) = client.image(taken.image)["instances"]
         assert np.array_equal(rle.decode(kept["rle"]), mask)
         client.renew(taken)
         assert client.take(taken.image).lease == taken.lease
-        client.submit(taken.image, 5)
+        seen = client.image(taken.image)["version"]
+        with pytest.raises(ServerError, match="changed since") as refused:
+            client.submit(taken.image, seen - 1, 5)
+        assert refused.value.status == 409
+        submitted = client.submit(taken.image, seen, 5, op="once")
+        assert client.submit(taken.image, seen, 5, op="once") == submitted
         client.release(taken)
         with pytest.raises(ServerError, match="submitted") as refused:
-            client.skip(taken.image, "late")
+            client.skip(taken.image, submitted, "late")
         assert refused.value.status == 409
         snapshot = client.snapshot()
         assert (tmp_path / "p" / "snapshots" / snapshot["snapshot"] / "0.json").is_file()
@@ -80,7 +87,7 @@ def test_the_command_from_its_start_to_its_end(photographs, tmp_path):
         exported = client.export("coco", tmp_path / "out.zip")
         assert exported["snapshot"] == snapshot["snapshot"]
         assert (tmp_path / "out.zip").read_bytes()[:2] == b"PK"
-        client.review(taken.image, accept=True)
+        client.review(taken.image, submitted, accept=True)
         assert [i["state"] for i in client.images()] == ["accepted", "unlabelled", "unlabelled"]
         seen = [json.loads(line[6:]) for line in events if line.startswith("data: ")]
         assert {"kind": "prepared", "image": taken.image} in seen

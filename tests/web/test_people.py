@@ -37,6 +37,11 @@ def test_a_reviewer_sends_an_image_back_with_a_comment_and_accepts_it_in_the_end
     ann.wait_for_another(name)
     rita.pick(name)
     rita.wait_for_masks(2)
+    annotator.put(name, [{"box": (5, 5, 30, 30)}])
+    rita.get("review-accept").click()
+    rita.page.get_by_text("The image has changed since you saw it").wait_for()
+    rita.wait_for_masks(3)
+    assert annotator.state(name) == "submitted"
     rita.get("review-accept").click()
     rita.page.get_by_text("Accepted.").wait_for()
     assert annotator.state(name) == "accepted"
@@ -46,9 +51,13 @@ def test_an_image_is_skipped_with_a_reason(annotator: Any, person: Any, photo: A
     name = photo("coffee")
     person.open(annotator, name)
     assert person.get("skip-image").is_disabled()
-    person.get("note").fill("nothing to see")
-    person.get("skip-image").click()
+    person.key("Control+Backspace")
+    person.key("Enter")  # without a reason nothing happens
+    person.page.keyboard.type("nothing to see")
+    assert person.get("note").input_value() == "nothing to see"
+    person.key("Enter")
     person.wait_for_another(name)
+    assert person.get("note").input_value() == ""
     assert annotator.state(name) == "skipped"
     database = sqlite3.connect(annotator.folder / "project.sqlite")
     query = "SELECT after, note FROM transitions WHERE image_id = ?"

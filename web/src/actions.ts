@@ -4,7 +4,7 @@ import { objectAt, update } from "./committed";
 import { hoverAt } from "./decoding";
 import { cancel, choose, commit, inTurn, redo, undo } from "./editor";
 import type { Action } from "./keys";
-import { closeUp, go, skip, submit } from "./navigation";
+import { closeUp, go, submit } from "./navigation";
 import { pointerAt, stage } from "./scene";
 import { remove, select, selectNext } from "./selection";
 import { allHidden, busy, cursor, dialog, draft, failed, mayChange, objects, pen, tool } from "./state";
@@ -132,7 +132,7 @@ export function act(action: Action, far = false): void {
     case "previousImage": return report(go(-1));
     case "nextImage": return report(go(1));
     case "submit": return report(submit());
-    case "skip": return report(skip("skipped by key"));
+    case "skip": return document.getElementById("image-note")?.focus();
     case "accept": return accept();
     case "reject": return reject();
     case "acceptAll": return acceptAll();

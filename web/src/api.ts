@@ -114,17 +114,12 @@ export async function operations(
   return answer;
 }
 
-export const submit = (id: string, seconds: number): Promise<Response> =>
-  checked(image(id, "/submit"), post({ seconds }));
-
-export const skip = (id: string, reason: string, seconds: number): Promise<Response> =>
-  checked(image(id, "/skip"), post({ reason, seconds }));
-
-export const review = (
+/** Asks for another state of an image; 409 where its version is no longer `base`. */
+export const change = (
   id: string,
-  decision: "accept" | "reject",
-  comment: string,
-): Promise<Response> => checked(image(id, "/review"), post({ decision, comment }));
+  what: "submit" | "skip" | "review",
+  sent: { op: string; base: number } & Record<string, unknown>,
+): Promise<Pick<ImageSummary, "state" | "version">> => json(image(id, `/${what}`), post(sent));
 
 export const startExport = (format: string): Promise<{ job: string }> =>
   json("/api/exports", post({ format }));

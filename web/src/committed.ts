@@ -5,6 +5,7 @@ import { rememberLabels } from "./labels";
 import { at } from "./masks/crop";
 import type { MaskCrop } from "./masks/crop";
 import { replaced, type MaskObject } from "./objects";
+import { seenAfter } from "./saver";
 import { showObjects } from "./scene";
 import { failed, image, mayChange, objects, saver } from "./state";
 import type { Instance, InstanceValue } from "./types";
@@ -53,6 +54,13 @@ export function versionArrived(imageId: string, id: string, version: number): vo
       ? { ...object, instance: { ...object.instance, version } }
       : object,
   );
+}
+
+/** The server has changes of this tab, which need not be seen again before the image is submitted. */
+export function changesArrived(imageId: string, version: number, changes: number): void {
+  const opened = image.value;
+  if (opened?.id !== imageId) return;
+  image.value = { ...opened, version: seenAfter(opened.version, version, changes) };
 }
 
 /** The uppermost visible object at a place. */

@@ -1,7 +1,7 @@
 /** The page and its server: the first contact, and every one after a break. */
 
 import * as api from "./api";
-import { versionArrived } from "./committed";
+import { changesArrived, versionArrived } from "./committed";
 import { keepDrafts } from "./keeping";
 import { Journal } from "./journal";
 import { loadLabels } from "./labels";
@@ -35,6 +35,7 @@ export async function connect(): Promise<void> {
   if (!saver.value) {
     const made = new Saver(kept, project.value.id, client(), api.operations);
     made.onVersion = versionArrived;
+    made.onSaved = changesArrived;
     saver.value = made;
     await keepDrafts(client());
     onFree((image) => void open(image).catch(failed));

@@ -186,17 +186,14 @@ export async function go(step: number): Promise<void> {
 
 /** Hands the image in and opens the next one on which nobody works. */
 export async function submit(): Promise<void> {
-  await leaveBy("submitted", (id, seconds) => api.submit(id, seconds));
+  await leaveBy("submit", {});
 }
 
 export async function skip(reason: string): Promise<void> {
-  await leaveBy("skipped", (id, seconds) => api.skip(id, reason, seconds));
+  await leaveBy("skip", { reason });
 }
 
-async function leaveBy(
-  state: ImageSummary["state"],
-  send: (id: string, seconds: number) => Promise<unknown>,
-): Promise<void> {
+async function leaveBy(what: "submit" | "skip", fields: { reason?: string }): Promise<void> {
   if (!mayChange()) return;
   await commit();
   const id = image.value?.id;
@@ -210,20 +207,42 @@ async function leaveBy(
     return say("Not everything is saved yet; it is kept here. Try again soon.", true);
   }
   const spent = objects.value.reduce((sum, { instance }) => sum + instance.seconds, 0);
-  await send(id, Math.round(spent * 10) / 10);
-  images.value = images.value.map((summary) =>
-    summary.id === id ? { ...summary, state, instances: objects.value.length } : summary,
-  );
-  if (image.value) image.value = { ...image.value, state };
+  await change(id, what, { ...fields, seconds: Math.round(spent * 10) / 10 });
   await openNextInQueue(id, null);
+}
+
+/** What was asked for last: where no answer came, the same request is sent again, with its id. */
+let asked = { request: "", op: "" };
+
+/** Asks for another state of the open image, which is shown anew where it is not what was seen. */
+async function change(
+  id: string,
+  what: "submit" | "skip" | "review",
+  fields: Record<string, unknown>,
+): Promise<void> {
+  const base = image.value!.version;
+  const request = JSON.stringify([id, base, what, fields]);
+  if (asked.request !== request) asked = { request, op: crypto.randomUUID() };
+  try {
+    const now = await api.change(id, what, { op: asked.op, base, ...fields });
+    const instances = objects.value.length;
+    if (image.value?.id === id) image.value = { ...image.value, ...now };
+    images.value = images.value.map((summary) =>
+      summary.id === id ? { ...summary, ...now, instances } : summary,
+    );
+  } catch (error) {
+    if (error instanceof api.ApiError && error.status === 409) await open(id);
+    throw error;
+  }
 }
 
 export async function review(decision: "accept" | "reject", comment: string): Promise<void> {
   const opened = image.value;
   if (!opened || !mayChange()) return;
-  await api.review(opened.id, decision, comment);
-  const state = decision === "accept" ? "accepted" : "rejected";
-  image.value = { ...opened, state, review: { decision, comment } };
+  await change(opened.id, "review", { decision, comment });
+  if (image.value?.id === opened.id) {
+    image.value = { ...image.value, review: { decision, comment } };
+  }
   say(decision === "accept" ? "Accepted." : "Rejected.");
 }
 

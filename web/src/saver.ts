@@ -26,6 +26,8 @@ export class Saver {
   readonly trouble = signal("");
   /** Called with each instance's new version, once the server has it. */
   onVersion: (image: string, instance: string, version: number) => void = () => {};
+  /** Called with an image's new version, and how many changes of this tab the server has of it. */
+  onSaved: (image: string, version: number, changes: number) => void = () => {};
 
   /** Versions that the server gave to this tab's own changes: the next ones build on them. */
   private readonly versions = new Map<string, number>();
@@ -104,6 +106,7 @@ export class Saver {
       else await this.journal.refuse(entries[0]!, error.message);
       return;
     }
+    let changes = 0;
     const sent = new Map(entries.map((entry) => [entry.op, entry]));
     for (const result of answer.results) {
       const entry = sent.get(result.op);
@@ -111,9 +114,13 @@ export class Saver {
       await this.journal.settle(entry, result);
       sent.delete(result.op);
       if (result.status === "conflict") continue;
-      if (entry.client === this.client) this.versions.set(entry.instance, result.version);
+      if (entry.client === this.client) {
+        this.versions.set(entry.instance, result.version);
+        changes += 1;
+      }
       this.onVersion(image, entry.instance, result.version);
     }
+    this.onSaved(image, answer.version, changes);
     if (sent.size) throw new Error("The server did not say what became of every change.");
   }
 
@@ -131,6 +138,13 @@ export class Saver {
     else this.state.value = this.again || this.waiting.value ? "saving" : "saved";
   }
 }
+
+/**
+ * The version of an image that was seen, once the server has so many changes of this tab: its own,
+ * unless others changed the image as well.
+ */
+export const seenAfter = (seen: number, version: number, changes: number): number =>
+  version - seen <= changes ? Math.max(seen, version) : seen;
 
 /** Answers that no repetition changes. */
 const NEVER = new Set([400, 404, 413, 415, 422]);

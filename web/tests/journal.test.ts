@@ -2,7 +2,7 @@ import "fake-indexeddb/auto";
 import { expect, it } from "vitest";
 import { ApiError } from "../src/api";
 import { Journal, withChanges } from "../src/journal";
-import { Saver, type Send } from "../src/saver";
+import { Saver, seenAfter, type Send } from "../src/saver";
 import type { Instance, InstanceValue, Operation, OperationResult } from "../src/types";
 
 const value = (label: string): InstanceValue => ({
@@ -19,6 +19,7 @@ const value = (label: string): InstanceValue => ({
 class Server {
   readonly instances = new Map<string, Instance>();
   readonly seen = new Map<string, OperationResult>();
+  version = 0;
   up = true;
   answers = true;
 
@@ -26,7 +27,7 @@ class Server {
     if (!this.up) throw new TypeError("Failed to fetch");
     const results = operations.map((operation) => this.apply(operation));
     if (!this.answers) throw new TypeError("Failed to fetch");
-    return { version: 1, results };
+    return { version: this.version, results };
   };
 
   private apply(operation: Operation): OperationResult {
@@ -38,6 +39,7 @@ class Server {
     }
     if (operation.value?.labels[0] === "bad") throw new ApiError(422, "Such a mask is not allowed.");
     const version = operation.base + 1;
+    this.version += 1;
     this.instances.set(operation.instance, { ...operation.value!, id: operation.instance, version });
     const result: OperationResult = { op: operation.op, status: "accepted", version };
     this.seen.set(operation.op, result);
@@ -97,6 +99,27 @@ it("a change whose acknowledgement was lost is not made twice", async () => {
   await saver.flush();
   expect(server.instances.get("a")?.version).toBe(1);
   expect(saver.state.value).toBe("saved");
+});
+
+it("only one's own changes are seen without being looked at", async () => {
+  const { server, saver, put } = await setUp();
+  let seen = 0;
+  saver.onSaved = (_image, version, changes) => (seen = seenAfter(seen, version, changes));
+  await Promise.all([put("a", 0, "cat"), put("b", 0, "dog"), put("a", 1, "puma")]);
+  await saver.flush();
+  expect(seen).toBe(3);
+  server.answers = false;
+  await put("c", 0, "cow");
+  await saver.flush();
+  server.answers = true;
+  await saver.flush();
+  expect(seen).toBe(4);
+  server.version += 1; // somebody else
+  await put("d", 0, "pig");
+  await saver.flush();
+  await put("d", 1, "hog");
+  await saver.flush();
+  expect([seen, server.version]).toEqual([4, 7]);
 });
 
 it("a conflict keeps both versions until a person settles it", async () => {

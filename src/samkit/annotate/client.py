@@ -3,8 +3,8 @@
 client = Client("http://127.0.0.1:8000/#token=…")      # the line that `samkit annotate` prints
 while (taken := client.next()) is not None:
     photograph = client.picture(taken.image)            # H × W × 3
-    client.put(taken.image, mask, labels=["cat"])
-    client.submit(taken.image)
+    saved = client.put(taken.image, mask, labels=["cat"])
+    client.submit(taken.image, saved["image_version"])
 """
 
 import json
@@ -157,24 +157,49 @@ class Client:
         return self.operate(image_id, [operation])[0]
 
     def operate(self, image_id: str, operations: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Send operations as they are; sending them again does no harm. Returns their results."""
+        """Send operations as they are; sending them again does no harm.
+
+        Returns their results, each with the image's version afterwards, `image_version`.
+        """
         body = {"client": self.name, "operations": operations}
         answer = self._json("POST", self._path(image_id, "/operations"), body)
-        return list(answer["results"])
+        return [result | {"image_version": answer["version"]} for result in answer["results"]]
 
-    def submit(self, image_id: str, seconds: float = 0.0) -> None:
-        """The image is done."""
-        self._json("POST", self._path(image_id, "/submit"), {"seconds": seconds})
+    def submit(
+        self, image_id: str, base: int, seconds: float = 0.0, *, op: str | None = None
+    ) -> int:
+        """The image is done.
 
-    def skip(self, image_id: str, reason: str, seconds: float = 0.0) -> None:
-        """The image is left out."""
-        self._json("POST", self._path(image_id, "/skip"), {"reason": reason, "seconds": seconds})
+        base: the image's version that was seen; where it has another one by now, nothing happens
+        and a ServerError with status 409 is raised. op: an id of this change, a fresh one if None;
+        with the same one it may be sent again. Returns the image's version.
+        """
+        return self._change(image_id, "submit", op, base=base, seconds=seconds)
 
-    def review(self, image_id: str, accept: bool, comment: str = "") -> None:
-        """Accept a submitted image, or send it back."""
+    def skip(
+        self,
+        image_id: str,
+        base: int,
+        reason: str,
+        seconds: float = 0.0,
+        *,
+        op: str | None = None,
+    ) -> int:
+        """The image is left out, for a reason. base, op and what is returned: as for `submit`."""
+        return self._change(image_id, "skip", op, base=base, reason=reason, seconds=seconds)
+
+    def review(
+        self,
+        image_id: str,
+        base: int,
+        accept: bool,
+        comment: str = "",
+        *,
+        op: str | None = None,
+    ) -> int:
+        """Accept a submitted image, or send it back. Otherwise as `submit`."""
         decision = "accept" if accept else "reject"
-        body = {"decision": decision, "comment": comment}
-        self._json("POST", self._path(image_id, "/review"), body)
+        return self._change(image_id, "review", op, base=base, decision=decision, comment=comment)
 
     def snapshot(self) -> dict[str, Any]:
         """Write a snapshot and wait: {snapshot: HASH, images, masks}."""
@@ -195,6 +220,10 @@ class Client:
         with atomic_write(file) as target:
             target.write(data)
         return result
+
+    def _change(self, image_id: str, what: str, op: str | None, **fields: Any) -> int:
+        body = {"op": op or secrets.token_urlsafe(16)} | fields
+        return int(self._json("POST", self._path(image_id, f"/{what}"), body)["version"])
 
     def _wait(self, job_id: str) -> dict[str, Any]:
         pause = 0.02

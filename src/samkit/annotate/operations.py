@@ -16,7 +16,7 @@ from samkit.annotate import schemas
 from samkit.annotate.access import Person
 from samkit.annotate.limits import MAX_INSTANCES
 from samkit.annotate.refusals import NotFound, NotUsable
-from samkit.annotate.states import closed_to, note_change
+from samkit.annotate.states import closed_to, note_change, review_of
 from samkit.annotate.tables import Image, Instance, Operation
 
 Result = dict[str, Any]
@@ -59,6 +59,15 @@ def instances_of(session: Session, image_id: str) -> list[dict[str, Any]]:
         .order_by(Instance.position)
     )
     return [instance_json(instance) for instance in session.scalars(query)]
+
+
+def image_json(session: Session, image: Image) -> dict[str, Any]:
+    """An image with all its masks, as the contract has it."""
+    names = ("id", "name", "width", "height", "state", "version")
+    return {name: getattr(image, name) for name in names} | {
+        "instances": instances_of(session, image.id),
+        "review": review_of(session, image.id),
+    }
 
 
 def conflicts_of(session: Session, image_id: str) -> list[dict[str, Any]]:

@@ -2,16 +2,29 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 
 from samkit.annotate import limits
 
 Id = Annotated[str, Field(pattern=limits.ID)]
+Version = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Seconds = Annotated[float, Field(ge=0, le=limits.MAX_SECONDS)]
 Label = Annotated[
     str, Field(min_length=1, max_length=limits.MAX_LABEL), AfterValidator(limits.checked_text)
 ]
 Note = Annotated[str, Field(max_length=limits.MAX_NOTE), AfterValidator(limits.checked_text)]
+Reason = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=limits.MAX_NOTE),
+    AfterValidator(limits.checked_text),
+]
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(limits.checked_text)]
 Role = Literal["annotator", "reviewer", "admin"]
 Stage = Literal["manual", "suggested", "accepted", "imported"]
@@ -58,7 +71,7 @@ class Operation(Message):
     op: Id
     kind: Literal["put", "delete"]
     instance: Id
-    base: Annotated[int, Field(ge=0, le=2**31 - 1)]
+    base: Version
     value: SentValue | None = None
 
 
@@ -85,20 +98,28 @@ class Empty(Message):
     """Nothing."""
 
 
-class Submit(Message):
+class Change(Message):
+    """A change of an image's state."""
+
+    op: Id
+    base: Version
+    """Of the image, as its sender saw it."""
+
+
+class Submit(Change):
     """The image is done."""
 
     seconds: Seconds = 0.0
 
 
-class Skip(Message):
+class Skip(Change):
     """The image is left out, and why."""
 
-    reason: Note
+    reason: Reason
     seconds: Seconds = 0.0
 
 
-class Review(Message):
+class Review(Change):
     """A reviewer's word."""
 
     decision: Literal["accept", "reject"]

@@ -4,8 +4,12 @@
          └──────────── skip ───────┴──▶ skipped
 
 A change to a mask brings a rejected or skipped image back to in_progress, and a submitted one stays
-submitted. An accepted image is closed to annotators; a reviewer's change opens it again. Asking
-for the state that an image has already changes nothing, so that a request may be sent twice.
+submitted. An accepted image is closed to annotators; a reviewer's change opens it again.
+
+Whoever asks for a state names the version of the image that they saw: where there is another one by
+now, nothing happens, so that nobody accepts masks that they never saw. Each request has an id;
+sending it again changes nothing and gives the same answer. One for the state that the image has
+already is logged as any other.
 """
 
 import time
@@ -15,7 +19,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from samkit.annotate.access import Person
-from samkit.annotate.refusals import Forbidden, NotAllowedNow
+from samkit.annotate.refusals import Forbidden, NotAllowedNow, NotUsable
 from samkit.annotate.tables import Image, Transition
 
 STATES = ("unlabelled", "in_progress", "submitted", "accepted", "rejected", "skipped")
@@ -41,25 +45,44 @@ def note_change(session: Session, image: Image, person: Person) -> None:
     """What an accepted operation does to its image."""
     image.version += 1
     if image.state not in ("in_progress", "submitted"):
-        _enter(session, image, "in_progress", person, "", 0.0)
+        _enter(session, image, "in_progress", person)
 
 
 def bring_to(
-    session: Session, image: Image, state: str, person: Person, note: str = "", seconds: float = 0.0
-) -> None:
-    """Submit, skip, accept or reject an image whose row is locked.
+    session: Session,
+    image: Image,
+    state: str,
+    person: Person,
+    *,
+    op: str,
+    base: int,
+    note: str = "",
+    seconds: float = 0.0,
+) -> tuple[str, int]:
+    """Submit, skip, accept or reject an image whose row is locked; its state and version then.
 
-    note: the reason of a skip, the comment of a review. seconds: active ones on the image.
-    Raises Forbidden for a role, NotAllowedNow for a state from which there is no way.
+    op: the request's id. base: the version of the image that its sender saw. note: the reason of
+    a skip, the comment of a review. seconds: active ones on the image.
+    Raises Forbidden for a role, NotAllowedNow for another version than `base` and for a state from
+    which there is no way, NotUsable for an id that was used for another change.
     """
     if state in ("accepted", "rejected") and not person.may("reviewer"):
         raise Forbidden(f"{person.name} is an annotator; only a reviewer accepts or rejects.")
-    if image.state == state:
-        return
-    if image.state not in _FROM[state]:
+    known = session.scalar(select(Transition).where(Transition.op == op))
+    if known is not None:
+        if (known.image_id, known.after, known.note) != (image.id, state, note):
+            raise NotUsable(f"The id {op} was used for another change; take a fresh one.")
+        return known.after, known.version or 0
+    if image.version != base:
+        raise NotAllowedNow(
+            f"The image has changed since you saw it (version {image.version}, not {base}); "
+            "look at it again."
+        )
+    if image.state not in (state, *_FROM[state]):
         raise NotAllowedNow(f"The image is {image.state} and cannot become {state}.")
     image.version += 1
-    _enter(session, image, state, person, note, seconds)
+    _enter(session, image, state, person, note, seconds, op)
+    return image.state, image.version
 
 
 def review_of(session: Session, image_id: str) -> dict[str, Any] | None:
@@ -88,7 +111,13 @@ def counts(session: Session) -> dict[str, int]:
 
 
 def _enter(
-    session: Session, image: Image, state: str, person: Person, note: str, seconds: float
+    session: Session,
+    image: Image,
+    state: str,
+    person: Person,
+    note: str = "",
+    seconds: float = 0.0,
+    op: str | None = None,
 ) -> None:
     session.add(
         Transition(
@@ -99,6 +128,8 @@ def _enter(
             seconds=seconds,
             editor=person.name,
             at=time.time(),
+            op=op,
+            version=image.version,
         )
     )
     image.state = state

@@ -128,8 +128,15 @@ class Transition(Base):
     """Active seconds on the image, as the page counted them."""
     editor: Mapped[str] = mapped_column(String(200))
     at: Mapped[float] = mapped_column(Float)
+    op: Mapped[str | None] = mapped_column(String(64))
+    """Id of the request; None where a change of masks brought the image there."""
+    version: Mapped[int | None] = mapped_column(Integer)
+    """Of the image, afterwards."""
 
-    __table_args__ = ({"sqlite_autoincrement": True},)
+    __table_args__ = (
+        Index("transitions_by_op", "op", unique=True),
+        {"sqlite_autoincrement": True},
+    )
 
 
 class Lease(Base):

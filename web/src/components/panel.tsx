@@ -183,7 +183,16 @@ function Image() {
           {opened.review.decision}: {opened.review.comment || "no comment"}
         </p>
       )}
-      <input data-testid="note" value={text} maxLength={2000} placeholder={reviewing ? "Comment" : "Reason to skip"} aria-label={reviewing ? "Comment of the review" : "Reason to skip the image"} onInput={(event) => setText(event.currentTarget.value)} />
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (reviewing || !text.trim()) return;
+          document.querySelector<HTMLElement>("[data-testid=canvas]")?.focus();
+          send(skip(text.trim()));
+        }}
+      >
+        <input id="image-note" data-testid="note" value={text} maxLength={2000} placeholder={reviewing ? "Comment" : "Reason to skip"} aria-label={reviewing ? "Comment of the review" : "Reason to skip the image"} onInput={(event) => setText(event.currentTarget.value)} />
+      </form>
       <div class="buttons">
         {reviewing && <button type="button" data-testid="review-accept" onClick={() => send(review("accept", text))}>Accept</button>}
         {reviewing && <button type="button" data-testid="review-reject" onClick={() => send(review("reject", text))}>Reject</button>}

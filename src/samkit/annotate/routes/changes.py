@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse
 
 from samkit.annotate import operations, schemas, states
 from samkit.annotate.access import Person
+from samkit.annotate.refusals import NotAllowedNow
 from samkit.annotate.services import AnId, Here, Me, Services
 
 router = APIRouter(prefix="/api/images", tags=["changes"])
@@ -25,28 +26,37 @@ def send_operations(here: Here, me: Me, image_id: AnId, sent: schemas.Operations
 
 
 @router.post("/{image_id}/submit")
-def submit(here: Here, me: Me, image_id: AnId, sent: schemas.Submit) -> dict[str, Any]:
-    """The image is done."""
-    return _bring(here, me, image_id, "submitted", "", sent.seconds)
+def submit(here: Here, me: Me, image_id: AnId, sent: schemas.Submit) -> JSONResponse:
+    """The image is done. 409 with `current`, the image as it is now, where its version is another.
+
+    So it is with skip and review too.
+    """
+    return _bring(here, me, image_id, "submitted", sent, seconds=sent.seconds)
 
 
 @router.post("/{image_id}/skip")
-def skip(here: Here, me: Me, image_id: AnId, sent: schemas.Skip) -> dict[str, Any]:
+def skip(here: Here, me: Me, image_id: AnId, sent: schemas.Skip) -> JSONResponse:
     """The image is left out."""
-    return _bring(here, me, image_id, "skipped", sent.reason, sent.seconds)
+    return _bring(here, me, image_id, "skipped", sent, note=sent.reason, seconds=sent.seconds)
 
 
 @router.post("/{image_id}/review")
-def review(here: Here, me: Me, image_id: AnId, sent: schemas.Review) -> dict[str, Any]:
+def review(here: Here, me: Me, image_id: AnId, sent: schemas.Review) -> JSONResponse:
     """A reviewer accepts a submitted image, or sends it back."""
     state = "accepted" if sent.decision == "accept" else "rejected"
-    return _bring(here, me, image_id, state, sent.comment, 0.0)
+    return _bring(here, me, image_id, state, sent, note=sent.comment)
 
 
 def _bring(
-    here: Services, me: Person, image_id: str, state: str, note: str, seconds: float
-) -> dict[str, Any]:
+    here: Services, me: Person, image_id: str, state: str, sent: schemas.Change, **told: Any
+) -> JSONResponse:
     with here.project.database.write() as session:
         image = operations.locked_image(session, image_id)
-        states.bring_to(session, image, state, me, note, seconds)
-        return {"state": image.state, "version": image.version}
+        try:
+            after, version = states.bring_to(
+                session, image, state, me, op=sent.op, base=sent.base, **told
+            )
+        except NotAllowedNow as error:
+            current = operations.image_json(session, image)
+            return JSONResponse({"error": str(error), "current": current}, error.status)
+    return JSONResponse({"state": after, "version": version})

@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from samkit.annotate import limits, pictures, states
 from samkit.annotate.indexing import file_of, image_of
-from samkit.annotate.operations import conflicts_of, instances_of
+from samkit.annotate.operations import conflicts_of, image_json
 from samkit.annotate.refusals import NotUsable
 from samkit.annotate.services import AnId, Here, Services
 from samkit.annotate.tables import Image
@@ -45,17 +45,7 @@ def list_images(
 def read_image(here: Here, image_id: AnId) -> dict[str, Any]:
     """An image with all its masks."""
     with here.project.database.read() as session:
-        image = image_of(session, image_id)
-        return {
-            "id": image.id,
-            "name": image.name,
-            "width": image.width,
-            "height": image.height,
-            "state": image.state,
-            "version": image.version,
-            "instances": instances_of(session, image.id),
-            "review": states.review_of(session, image.id),
-        }
+        return image_json(session, image_of(session, image_id))
 
 
 @router.get("/{image_id}/picture", response_class=Response)
