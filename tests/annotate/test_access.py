@@ -1,19 +1,29 @@
 """Who is let in: every route of the application's own list, and all that must be refused."""
 
 import re
+import time
+from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from fastapi.routing import APIRoute
+from PIL import Image
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
-from samkit.annotate.access import new_token, require_loopback
+from samkit.annotate.access import add_person, is_loopback, new_token, owner_of
+from samkit.annotate.app import create_app
 from samkit.annotate.gate import SECURITY_HEADERS
+from samkit.annotate.indexing import index
+from samkit.annotate.queueing import Held, Queue
+from samkit.annotate.refusals import NotUsable
 from samkit.annotate.tables import Base
-from samkit.errors import UsageError
 
+IN_NAMES = '"><img src=x onerror=alert(1)>'
+SCRIPT = f"{IN_NAMES}\r\nX-Evil: 1"
 HOST = "127.0.0.1:8000"
+both = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 PUBLIC = {"/", "/favicon.ico", "/assets/{name}"}
 FOREIGN = ("evil.example", "127.0.0.1", "127.0.0.1:8001", "127.0.0.1.evil.example:8000", "")
 STRANGE = ("http://evil.example", "null", "https://127.0.0.1:8000", "http://127.0.0.1", "")
@@ -207,15 +217,57 @@ def test_no_payload_leads_out_of_the_project(server, project, asking):
     assert rows(server) == before
 
 
-def test_what_people_wrote_comes_back_as_json_and_nothing_else(server, operation, value):
-    script = "<script>alert(1)</script>"
-    image = server.images()[0]
-    sent = value((40, 60), labels=[script], prompts=[{"text": script}], model=script)
-    server.send(image, operation("a", 0, sent))
-    answer = server.http.get(f"/api/images/{image['id']}")
-    assert answer.headers["content-type"] == "application/json"
-    assert script in answer.json()["instances"][0]["labels"]
-    assert "<script" not in server.http.get("/docs").text
+def test_what_people_wrote_comes_back_as_json_and_nothing_else(
+    server, project, photographs, operation, value
+):
+    """In every text field: file name, person, label, model, prompts, source, reason, comment."""
+    Image.new("RGB", (16, 16), "red").save(photographs / f"{IN_NAMES}.png")
+    index(project.database, [photographs])
+    other, *_, image = server.images()
+    assert image["name"] == f"{IN_NAMES}.png"
+    path = f"/api/images/{image['id']}"
+    eve = server.as_person(SCRIPT, "reviewer")
+    texts = {"prompts": [{"text": SCRIPT}], "model": SCRIPT, "source": {"text": SCRIPT}}
+    sent = value((16, 16), labels=[SCRIPT], **texts)
+    eve.send(image, operation("a", 0, sent))
+    eve.send(image, operation("a", 0, sent), status=409)
+    eve.change(image, "submit")
+    eve.change(image, "review", decision="reject", comment=SCRIPT)
+    eve.change(other, "skip", reason=SCRIPT)
+    eve.change(image, "submit")
+    eve.post(f"{path}/lease", {})
+    job = eve.post("/api/exports", {"format": "coco"})["job"]
+    while (state := server.get(f"/api/jobs/{job}"))["state"] in ("waiting", "running"):
+        time.sleep(0.02)
+    assert state["error"] is None, state["error"]
+    gets = [filled(route, image["id"]) for method, route in routes_of(server) if method == "GET"]
+    gets += [
+        f"/api/jobs/{job}",
+        state["result"]["file"],
+        f"/api/images?state={quote('<b>alert(1)')}",
+    ]
+    answers = [eve.http.get(path) for path in gets if "events" not in path]
+    answers += [
+        server.http.post(path, json=body)
+        for path, body in (
+            ("/api/users", {"name": SCRIPT, "role": "admin"}),
+            (f"{path}/lease", {}),
+            (f"{path}/submit", {"op": "a", "base": 0}),
+            ("/api/exports", {"format": SCRIPT[:40]}),
+        )
+    ]
+    answers.append(eve.http.post("/api/users", json={"name": "x", "role": "admin"}))
+    shown = 0
+    for answer in answers:
+        kind = answer.headers["content-type"]
+        if kind.startswith("text/html"):
+            assert answer.url.path in ("/", "/docs")
+        if "alert" in answer.text:
+            assert kind in ("application/json", "application/zip"), answer.url
+        assert "alert" not in str(answer.headers) and "x-evil" not in answer.headers
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        shown += "alert" in answer.text
+    assert shown == 12
 
 
 def test_docs_are_ours_and_hold_no_script(server):
@@ -231,12 +283,61 @@ def test_tokens_are_long_and_never_the_same():
     assert min(map(len, tokens)) * 6 >= 128
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "example.com", "", "127.0.0.1.x"])
-def test_other_machines_are_never_served(host):
-    with pytest.raises(UsageError, match="this machine only"):
-        require_loopback(host)
+@pytest.mark.parametrize(
+    ("host", "own"),
+    [
+        *((host, True) for host in ("127.0.0.1", "127.0.0.2", "::1", "localhost", "LocalHost")),
+        *((host, False) for host in ("0.0.0.0", "::", "192.168.1.2", "example.com", "", "0")),
+        ("127.0.0.1.x", False),
+    ],
+)
+def test_what_other_machines_reach_is_known(host, own):
+    assert is_loopback(host) is own
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
-def test_this_machine_is(host):
-    require_loopback(host)
+def test_behind_tls_only_the_name_and_its_https_pages_are_welcome(project):
+    hosts = ["cats.example", "cats.example:8000"]
+    app = create_app(project, None, token="t" * 43, hosts=hosts, scheme="https")
+    client = TestClient(app, headers={"Authorization": "Bearer " + "t" * 43})
+
+    def ask(host: str, **headers: str) -> int:
+        return client.get("/api/project", headers={"host": host, **headers}).status_code
+
+    assert ask("cats.example") == ask("cats.example:8000") == 200
+    assert ask("cats.example", origin="https://cats.example") == 200
+    for host in (HOST, "localhost:8000", "10.0.0.1:8000", "x.cats.example", *FOREIGN):
+        assert ask(host) == 403, host
+    for origin in ("http://cats.example", "https://cats.example.evil", "https://evil", "null"):
+        assert ask("cats.example", origin=origin) == 403, origin
+
+
+@both
+def test_people_of_two_projects_who_share_a_name_and_a_database_are_two(project):
+    twin = replace(project, id="another")
+    first, second = owner_of(project), owner_of(twin)
+    assert first.id != second.id
+    assert second.name == f"{first.name} 2"
+    assert (owner_of(project), owner_of(twin)) == (first, second)
+    queue = Queue(project.database)
+    taken = queue.next(first)
+    assert queue.next(second).image_id != taken.image_id
+    assert queue.take(taken.image_id, second) == Held(first.name)
+
+
+def test_whoever_started_it_before_names_had_projects_is_still_the_same(project):
+    first = owner_of(project)
+    with project.database.write() as session:
+        session.execute(text("UPDATE users SET starter = NULL"))
+    assert owner_of(project) == first
+
+
+def test_an_account_with_the_starter_s_name_is_somebody_else(project, monkeypatch):
+    add_person(project.database, "ann", "annotator")
+    monkeypatch.setattr("getpass.getuser", lambda: "ann")
+    assert owner_of(project).name == "ann 2"
+
+
+@pytest.mark.parametrize("name", ["", "  ", "x" * 201, "a\0b", "\udcff"])
+def test_what_is_no_name_is_refused(project, name):
+    with pytest.raises(NotUsable):
+        add_person(project.database, name, "annotator")

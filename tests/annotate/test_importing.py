@@ -41,7 +41,7 @@ def store(tmp_path, photographs):
 
 def bring(project, path, stage="imported", images=None):
     reader = open_for(project.database, path, images)
-    return import_dataset(project.database, reader, owner_of(project.database), stage)
+    return import_dataset(project.database, reader, owner_of(project), stage)
 
 
 def instances(server, number):
@@ -60,7 +60,7 @@ def test_masks_come_in_with_labels_scores_and_stage(server, project, store):
         assert (made["labels"], made["stage"]) == (["cat"], "imported")
         assert made["predicted_iou"] == 0.75
         assert made["prompts"] == [{"kind": "point", "x": 3, "y": 4, "label": 1}]
-        assert (made["version"], made["editor"]) == (1, owner_of(project.database).name)
+        assert (made["version"], made["editor"]) == (1, owner_of(project).name)
 
 
 def test_what_the_masks_said_leaves_with_them_again(server, project, store):
@@ -168,7 +168,7 @@ def test_images_without_which_a_dataset_came_may_lie_in_several_folders(
     wanted |= {"b.png": photographs / "y/b.png", "deep/c.png": photographs / "y/deep/c.png"}
     reader = open_for(project.database, coco(**wanted, **{"d.png": photographs / "0.png"}))
     assert len(reader) == 5
-    result = import_dataset(project.database, reader, owner_of(project.database))
+    result = import_dataset(project.database, reader, owner_of(project))
     assert (result.images, result.masks, list(result.broken)) == (4, 4, ["d"])
     made = {image["name"]: image["instances"] for image in server.images()}
     assert made == {"0.png": 0, "1.png": 0, **dict.fromkeys([n.split("/")[-1] for n in names], 1)}

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from samkit import images
 from samkit.annotate.ahead import Precomputing
 from samkit.annotate.app import create_app
 from samkit.annotate.embeddings import Cache, unpack
+from samkit.annotate.events import Events
 from samkit.annotate.model_process import ModelChoice
 from samkit.annotate.preparing import Preparing, Source, Urgency
 from samkit.checkpoints import load, model_id, save
@@ -176,10 +178,58 @@ def test_the_routes_serve_embeddings_and_the_decoder(project, preparing):
         for name in ("decoder.onnx", "image.onnx"):
             assert http.get(f"/api/decoder/{name}").status_code == 200
         assert http.get("/api/decoder/project.json").status_code == 404
-        ahead = Precomputing(app.services, preparing)
+        ahead = Precomputing(project.database, preparing, app.services.events)
         ahead.wait()
         assert all(i["prepared"] for i in http.get("/api/images").json()["images"])
-        assert ahead.failed == {}
+        assert (ahead.failed, ahead.left) == ({}, 0)
+
+
+def test_what_cannot_be_embedded_ahead_is_named_and_a_full_cache_ends_it(
+    project, preparing, photographs, tmp_path, monkeypatch
+):
+    (photographs / "1.png").write_bytes(b"")
+    with preparing_into(preparing, Cache(tmp_path / "c", 1 << 30), monkeypatch):
+        seen = Seen()
+        ahead = Precomputing(project.database, preparing, Events(), seen.watch)
+        ahead.wait()
+    assert list(ahead.failed) == ["1.png"]
+    assert seen.told[0] == "0.png: embedded"
+    assert seen.told[1].startswith("failed 1.png: ") and "changed" in seen.told[1]
+    with preparing_into(preparing, Cache(tmp_path / "d", 1), monkeypatch):
+        seen = Seen()
+        ahead = Precomputing(project.database, preparing, Events(), seen.watch)
+        ahead.wait()
+    assert ahead.left == 2
+    assert seen.told == ["0.png: embedded", "The cache is full; 2 images have no embedding."]
+
+
+@contextmanager
+def preparing_into(preparing, cache, monkeypatch):
+    """The module's process, with a cache of its own."""
+    with monkeypatch.context() as patch:
+        patch.setattr(preparing, "_cache", cache)
+        yield
+
+
+class Seen:
+    """Watches."""
+
+    def __init__(self):
+        self.told = []
+        self.name = ""
+
+    @contextmanager
+    def watch(self, total):
+        yield self
+
+    def start(self, name):
+        self.name = name
+
+    def finish(self, what, *, failed=False):
+        self.told.append(f"{'failed ' if failed else ''}{self.name}: {what}")
+
+    def note(self, line):
+        self.told.append(line)
 
 
 def app_sha(project, image_id):

@@ -163,6 +163,14 @@ def test_what_is_no_picture_is_named_and_left_out(project, photographs):
     assert count(project, Image) == 3
 
 
+@pytest.mark.parametrize("name", ["a\r\nb.png", "a\\b.png", "a\udcff.png"])
+def test_what_has_a_name_that_no_export_can_hold_is_named_and_left_out(project, photographs, name):
+    (photographs / "0.png").rename(photographs / name)
+    result = index(project.database, [photographs])
+    (sentence,) = result.broken.values()
+    assert sentence.endswith("no export can hold; rename it.")
+
+
 def test_sizes_are_those_of_the_upright_picture(project, photographs):
     from PIL import Image as Pillow
 

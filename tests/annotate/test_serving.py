@@ -16,8 +16,9 @@ import pytest
 from samkit import images
 from samkit.annotate.client import Client, ServerError
 from samkit.annotate.events import Events
+from samkit.annotate.project import open_project
 from samkit.annotate.routes.page import PAGE
-from samkit.annotate.serving import Job, serve
+from samkit.annotate.serving import Job, admit, serve
 from samkit.cli.main import main
 from samkit.datasets.records import from_mask
 from samkit.datasets.store import StoreWriter
@@ -41,12 +42,22 @@ def command(*words):
             process.kill()
 
 
-def test_the_command_from_its_start_to_its_end(photographs, tmp_path):
+def test_the_command_from_its_start_to_its_end(photographs, tmp_path, capsys):
     """The whole way with the bundled model, in one server, since each start loads torch."""
-    words = (photographs, "--project", tmp_path / "p", "--no-open", "--dtype", "float32")
-    with command(*words) as (process, address):
+    words = (photographs, "--project", tmp_path / "p", "--dtype", "float32")
+    early = _add_person(capsys, photographs, tmp_path / "p", "ann")
+    assert early.startswith("#token=")
+    with command(*words, "--no-open", "--precompute") as (process, address):
         assert address.startswith("http://127.0.0.1:") and "/#token=" in address
         client = Client(address, "tests")
+        base, port = address.split("#")[0], address.split(":")[2].split("/")[0]
+        ann = Client(base + early).project()["me"]
+        assert ann == {"name": "ann", "role": "annotator"}
+        words = ("rita", "--role", "reviewer", "--port", port)
+        rita = Client(_add_person(capsys, photographs, tmp_path / "p", *words))
+        assert rita.project()["me"]["role"] == "reviewer"
+        eve = Client(client.add_person("eve", "admin"))
+        assert Client(eve.add_person("bob")).project()["me"]["role"] == "annotator"
         project = client.project()
         assert (project["name"], project["model"]["name"]) == ("p", "default")
         events = _listen(address)
@@ -98,10 +109,20 @@ def test_the_command_from_its_start_to_its_end(photographs, tmp_path):
         rest, errors = process.communicate(timeout=30)
         assert (process.returncode, rest) == (0, "")
         assert "Traceback" not in errors
+        assert "[1/3] 0.png: embedded" in errors
         if not (PAGE / "index.html").is_file():
             assert "npm run build" in errors
         with pytest.raises(ServerError, match="does not answer"):
             client.project()
+
+
+def _add_person(capsys, photographs, project, *words):
+    """What the command prints."""
+    words = ["annotate", photographs, "--project", project, "--add-person", *words]
+    assert main([str(word) for word in words]) == 0
+    told = capsys.readouterr()
+    assert told.err == ""
+    return told.out.strip()
 
 
 def _listen(address):
@@ -148,7 +169,16 @@ def test_masks_are_imported_by_the_command(photographs, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["--project", "nothing"], ["photographs", "--import-only"], ["--import", "x"]]
+    "words",
+    [
+        [],
+        ["--project", "nothing"],
+        ["photographs", "--import-only"],
+        ["--import", "x"],
+        ["photographs", "--role", "admin"],
+        ["photographs", "--add-person", "ann", "--precompute"],
+        ["photographs", "--add-person", "ann", "--role", "king"],
+    ],
 )
 def test_what_cannot_be_meant_is_refused(words, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -173,10 +203,63 @@ def test_a_model_process_whose_server_is_gone_ends_quietly(tmp_path):
 
 
 def test_other_machines_are_refused_before_anything_is_made(photographs, tmp_path, capsys):
-    words = ["annotate", photographs, "--project", tmp_path / "p", "--host", "0.0.0.0"]
+    words = ["annotate", photographs, "--project", tmp_path / "p", "--host", "192.168.1.2"]
     assert main([str(word) for word in words]) == 2
     assert "this machine only" in capsys.readouterr().err
     assert not (tmp_path / "p").exists()
+    with open_project(tmp_path / "p"):  # with somebody who starts it, but without an account
+        pass
+    assert main([str(word) for word in words]) == 2
+    assert "this machine only" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "0"])
+def test_a_server_has_one_name_also_where_people_have_accounts(photographs, tmp_path, host):
+    job = Job(photos=[photographs], folder=tmp_path / "p", host=host)
+    admit(job, "ann", "annotator")
+    with pytest.raises(UsageError, match="one address or name"):
+        serve(job, pytest.fail)
+
+
+def test_where_people_have_accounts_a_name_is_served_behind_tls(photographs, tmp_path):
+    """A name that means this machine stands for one that others reach."""
+    name = socket.gethostname()
+    try:
+        socket.gethostbyname(name)
+    except OSError:
+        pytest.skip("needs a name of this machine that can be looked up")
+    job = Job(photos=[photographs], folder=tmp_path / "p", host=name)
+    admit(job, "ann", "annotator")
+    addresses = []
+
+    def ready(address):
+        addresses.append(address)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        serve(job, ready)
+    assert addresses[0].startswith(f"https://{name.lower()}/#token=")
+
+
+def test_embeddings_are_made_ahead_without_a_server(photographs, tmp_path, capsys):
+    (photographs / "broken.png").write_bytes(b"no picture")
+    words = ["annotate", photographs, "--project", tmp_path / "p", "--precompute-only"]
+    words = [str(word) for word in [*words, "--dtype", "float32"]]
+    assert main(words) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "broken.png" in told.err
+    assert "[3/3] 2.png: embedded" in told.err
+    assert len(list((tmp_path / "p" / "cache").glob("*/*"))) == 3
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_exit_code_says_whether_all_embeddings_are_there(
+    photographs, tmp_path, monkeypatch, whole
+):
+    monkeypatch.setattr("samkit.annotate.serving.embed_all", lambda job, report: whole)
+    words = ["annotate", str(photographs), "--project", str(tmp_path / "p"), "--precompute-only"]
+    assert main(words) == (0 if whole else 1)
 
 
 def test_photographs_that_are_not_there_are_named(tmp_path, capsys):
@@ -185,7 +268,7 @@ def test_photographs_that_are_not_there_are_named(tmp_path, capsys):
     assert "none" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("address", ["http://127.0.0.1:1/", "https://a/#token=b", "x"])
+@pytest.mark.parametrize("address", ["http://127.0.0.1:1/", "ftp://a/#token=b", "x"])
 def test_a_client_wants_the_whole_address(address):
     with pytest.raises(UsageError, match="whole line"):
         Client(address)

@@ -2,19 +2,23 @@
 
 import contextlib
 import threading
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as NotYet
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from samkit.annotate.database import Database
+from samkit.annotate.events import Events
 from samkit.annotate.indexing import file_of, image_of
 from samkit.annotate.preparing import Preparing, Source, Urgency
 from samkit.annotate.queueing import upcoming
 from samkit.annotate.refusals import NotFound
 from samkit.annotate.services import Services
 from samkit.annotate.tables import Image
-from samkit.errors import SamkitError
 
 IMAGES = 3
 """How many images ahead of the one on the screen."""
@@ -39,20 +43,47 @@ def prepare_next(here: Services, image_id: str) -> None:
                 here.preparing.embed(source, source.whole, urgency)
 
 
+class Watcher(Protocol):
+    """Whom to tell of each image that is embedded ahead."""
+
+    def start(self, name: str) -> None:
+        """An image is next."""
+
+    def finish(self, what: str, *, failed: bool = False) -> None:
+        """It is there, or why it cannot be."""
+
+    def note(self, line: str) -> None:
+        """Something else to know."""
+
+
+Watch = Callable[[int], AbstractContextManager[Watcher | None]]
+"""Called with how many images there are to embed."""
+
+
 class Precomputing:
     """Embeds all images in the queue's order, whenever nothing more urgent is to do.
 
     Ends where the cache is full, since one more would only push out another. Progress goes to the
-    pages as events {kind: "progress", done, total}.
+    pages as events {kind: "progress", done, total}, and to whoever watches.
     """
 
-    def __init__(self, here: Services, preparing: Preparing) -> None:
+    def __init__(
+        self,
+        database: Database,
+        preparing: Preparing,
+        events: Events,
+        watch: Watch = lambda total: contextlib.nullcontext(),
+    ) -> None:
         """Starts at once, in a thread of its own."""
-        self._here = here
+        self._database = database
         self._preparing = preparing
+        self._events = events
+        self._watch = watch
         self._stop = threading.Event()
         self.failed: dict[str, str] = {}
         """Name of an image that could not be embedded, and why."""
+        self.left = 0
+        """How many images the cache had no room for."""
         self._thread = threading.Thread(target=self._run, name="precomputing", daemon=True)
         self._thread.start()
 
@@ -66,35 +97,55 @@ class Precomputing:
         self._thread.join()
 
     def _run(self) -> None:
-        database, cache = self._here.project.database, self._preparing.cache
-        with database.read() as session:
-            images = session.execute(select(Image.id, Image.name).order_by(Image.position)).all()
-        for done, (image_id, name) in enumerate(images):
-            self._tell(done, len(images))
-            before = cache.total
-            try:
-                with database.read() as session:
-                    source = source_of(session, image_id)
-                future = self._preparing.embed(source, source.whole, Urgency.SOME_TIME)
-                if not self._finished(future):
+        cache, (wanted, total) = self._preparing.cache, self._wanted()
+        with self._watch(len(wanted)) if wanted else contextlib.nullcontext() as watcher:
+            for done, (image_id, name) in enumerate(wanted, 1):
+                self._tell(total - len(wanted) + done - 1, total)
+                before = cache.total
+                if watcher is not None:
+                    watcher.start(name)
+                error = self._embed(image_id)
+                if self._stop.is_set():
                     return
-            except SamkitError as error:
-                self.failed[name] = str(error)
-            newest = cache.total - before
-            if cache.total + newest > cache.max_bytes:
-                break
-        self._tell(len(images), len(images))
+                if error is not None:
+                    self.failed[name] = error
+                if watcher is not None:
+                    watcher.finish(error or "embedded", failed=error is not None)
+                newest = cache.total - before
+                self.left = len(wanted) - done
+                if self.left and cache.total + newest > cache.max_bytes:
+                    if watcher is not None:
+                        watcher.note(f"The cache is full; {self.left:,} images have no embedding.")
+                    break
+        self._tell(total, total)
 
-    def _finished(self, future: "Future[None]") -> bool:
+    def _wanted(self) -> tuple[list[tuple[str, str]], int]:
+        """Id and name of each image without an embedding, and how many images there are."""
+        query = select(Image).order_by(Image.position)
+        with self._database.read() as session:
+            images = list(session.scalars(query))
+        wanted = [
+            (image.id, image.name)
+            for image in images
+            if self._preparing.key(image.sha256, (0, 0, image.width, image.height))
+            not in self._preparing.cache
+        ]
+        return wanted, len(images)
+
+    def _embed(self, image_id: str) -> str | None:
+        """Why an image could not be embedded, if it could not."""
+        try:
+            with self._database.read() as session:
+                source = source_of(session, image_id)
+            self._wait(self._preparing.embed(source, source.whole, Urgency.SOME_TIME))
+        except (Exception, CancelledError) as error:  # whatever it is, the others come next
+            return str(error) or type(error).__name__
+        return None
+
+    def _wait(self, future: "Future[None]") -> None:
         while not self._stop.is_set():
-            try:
-                future.result(0.2)
-                return True
-            except NotYet:
-                continue
-            except CancelledError:
-                return False
-        return False
+            with contextlib.suppress(NotYet):
+                return future.result(0.2)
 
     def _tell(self, done: int, total: int) -> None:
-        self._here.events.publish({"kind": "progress", "done": done, "total": total})
+        self._events.publish({"kind": "progress", "done": done, "total": total})

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 import samkit
 from samkit.annotate.access import People
 from samkit.annotate.events import Events
-from samkit.annotate.gate import Gate
+from samkit.annotate.gate import Gate, Scheme
 from samkit.annotate.jobs import Jobs
 from samkit.annotate.preparing import Preparing
 from samkit.annotate.project import Project
@@ -28,8 +28,10 @@ _ABOUT = "Every route but the page takes the header `Authorization: Bearer TOKEN
 class Application(Gate):
     """The gate with the routes behind it, and the services that these work with."""
 
-    def __init__(self, api: FastAPI, services: Services, hosts: Iterable[str]) -> None:
-        super().__init__(api, services.people, hosts)
+    def __init__(
+        self, api: FastAPI, services: Services, hosts: Iterable[str], scheme: Scheme
+    ) -> None:
+        super().__init__(api, services.people, hosts, scheme)
         self.api = api
         self.services = services
 
@@ -40,19 +42,21 @@ def create_app(
     *,
     token: str,
     hosts: Iterable[str],
+    scheme: Scheme = "http",
     events: Events | None = None,
 ) -> Application:
     """The ASGI application of a project.
 
     preparing: the model's embeddings and decoder; without one, the routes that need it say 503.
-    token: the admin's. hosts: what `Host` may be, such as 127.0.0.1:8000. events: those that
+    token: the admin's. hosts: what `Host` may be, such as 127.0.0.1:8000. scheme: https
+    where TLS stands before this server. events: those that
     `preparing` tells of what it made.
     """
     events = Events() if events is None else events
     database = project_.database
     services = Services(
         project=project_,
-        people=People(database, token),
+        people=People(project_, token),
         queue=Queue(database),
         events=events,
         jobs=Jobs(project_, events),
@@ -79,7 +83,7 @@ def create_app(
     for routes in (page, project, images, changes, queue, model):
         api.include_router(routes.router)
     _answer_errors(api)
-    return Application(api, services, hosts)
+    return Application(api, services, hosts, scheme)
 
 
 def _answer_errors(api: FastAPI) -> None:

@@ -56,12 +56,12 @@ class Client:
         Raises UsageError for an address without a token.
         """
         parts = urlsplit(address)
-        if parts.scheme != "http" or not parts.fragment.startswith("token="):
+        if parts.scheme not in ("http", "https") or not parts.fragment.startswith("token="):
             raise UsageError("The address must be the whole line that samkit annotate printed.")
-        self._base = f"http://{parts.netloc}"
+        self._base = f"{parts.scheme}://{parts.netloc}"
         self._token = parts.fragment.removeprefix("token=")
         self.name = name or secrets.token_urlsafe(12)
-        # Never through a proxy: the server is on this machine.
+        # Never through a proxy: the server is on this machine, or on one of ours.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def project(self) -> dict[str, Any]:
@@ -200,6 +200,14 @@ class Client:
         """Accept a submitted image, or send it back. Otherwise as `submit`."""
         decision = "accept" if accept else "reject"
         return self._change(image_id, "review", op, base=base, decision=decision, comment=comment)
+
+    def add_person(self, name: str, role: str = "annotator") -> str:
+        """A new person's address with their token, which is told this once; for admins.
+
+        role: annotator, reviewer (who reviews and exports as well) or admin.
+        """
+        answer = self._json("POST", "/api/users", {"name": name, "role": role})
+        return f"{self._base}/#token={answer['token']}"
 
     def snapshot(self) -> dict[str, Any]:
         """Write a snapshot and wait: {snapshot: HASH, images, masks}."""

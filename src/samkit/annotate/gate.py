@@ -6,6 +6,7 @@ body, and not too large; a token, for all but the page itself.
 
 import json
 from collections.abc import Iterable
+from typing import Literal
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
@@ -34,6 +35,7 @@ SECURITY_HEADERS = {
 PUBLIC = ("/", "/favicon.ico", "/assets/")
 """Paths that need no token: the page, which holds no data."""
 
+Scheme = Literal["http", "https"]
 _CHANGES = {"POST", "PUT", "PATCH", "DELETE"}
 _METHODS = {"GET", "HEAD", *_CHANGES}
 _TOO_LARGE = f"The request is larger than {MAX_BODY >> 20} MiB."
@@ -42,12 +44,17 @@ _TOO_LARGE = f"The request is larger than {MAX_BODY >> 20} MiB."
 class Gate:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, people: People, hosts: Iterable[str]) -> None:
-        """people: whose tokens are good. hosts: what `Host` may be, such as 127.0.0.1:8000."""
+    def __init__(
+        self, app: ASGIApp, people: People, hosts: Iterable[str], scheme: Scheme = "http"
+    ) -> None:
+        """people: whose tokens are good. hosts: what `Host` may be, such as 127.0.0.1:8000.
+
+        scheme: of the pages that may ask.
+        """
         self._app = app
         self._people = people
         self._hosts = frozenset(hosts)
-        self._origins = frozenset(f"http://{host}" for host in self._hosts)
+        self._origins = frozenset(f"{scheme}://{host}" for host in self._hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request, or hands it on; web sockets are not spoken."""

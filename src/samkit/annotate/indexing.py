@@ -13,6 +13,7 @@ from samkit import images
 from samkit.annotate.database import Database
 from samkit.annotate.refusals import NotFound
 from samkit.annotate.tables import Image, Location
+from samkit.datasets.document import is_plain_name
 from samkit.errors import ImageError, SamkitError
 from samkit.files import sha256_of
 
@@ -93,8 +94,9 @@ def file_of(session: Session, image: Image) -> Path:
 
 def _unchanged(database: Database, paths: Sequence[Path]) -> set[Path]:
     """Those that are known and have the size and time they had."""
+    names = [str(path) for path in paths if _is_text(path)]
     with database.read() as session:
-        query = select(Location).where(Location.path.in_([str(path) for path in paths]))
+        query = select(Location).where(Location.path.in_(names))
         return {
             Path(known.path)
             for known in session.scalars(query)
@@ -118,22 +120,31 @@ def _look(paths: Sequence[Path], unchanged: set[Path], result: Indexed) -> list[
 def _look_at(path: Path) -> _Seen:
     if not path.is_file():  # a pipe would block for ever
         raise ImageError(f"{path} is not a file; give the path of a picture.")
+    if not (is_plain_name(path.name) and _is_text(path)):
+        raise ImageError(f"{str(path)!r} has a name that no export can hold; rename it.")
     status = path.stat()
     try:
-        text = str(path)
-        text.encode()
         with Pillow.open(path, formats=images.FORMATS) as picture:
             width, height = picture.size
             if picture.getexif().get(_ORIENTATION) in _SIDEWAYS:
                 width, height = height, width
             kind = picture.format or ""
     except Exception as error:  # decoders of hostile files raise almost anything
-        raise ImageError(f"{path!r} is not a picture that samkit reads.") from error
+        raise ImageError(f"{str(path)!r} is not a picture that samkit reads.") from error
     if width * height > images.MAX_PIXELS:
         raise ImageError(f"{path} has more than {images.MAX_PIXELS} pixels; make it smaller.")
     return _Seen(
         path, status.st_size, status.st_mtime_ns, sha256_of(path), path.name, kind, width, height
     )
+
+
+def _is_text(path: Path) -> bool:
+    """Whether a path is UTF-8, as databases want it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _take_in(session: Session, file: _Seen, result: Indexed) -> None:

@@ -16,6 +16,8 @@ MAX_INSTANCES = 20_000
 """Masks of one image."""
 MAX_LABELS, MAX_LABEL = 32, 200
 """Labels of a mask, and characters of one."""
+MAX_NAME = 200
+"""Characters of a person's name."""
 MAX_NOTE = 2000
 """Characters of a comment or a reason."""
 MAX_PROMPTS = 1 << 16

@@ -26,7 +26,8 @@ from samkit.files import write_json
 LAYOUT = 1
 """Version of the folder's layout."""
 
-_FILE = "project.json"
+FILE = "project.json"
+"""What makes a folder a project."""
 
 
 @dataclass(frozen=True)
@@ -60,15 +61,28 @@ class Project:
 
 
 @contextlib.contextmanager
-def open_project(folder: str | Path, database: str | None = None) -> Iterator[Project]:
+def open_project(
+    folder: str | Path, database: str | None = None, *, alone: bool = True
+) -> Iterator[Project]:
     """A project for one server; it is made where there is none.
 
     folder: of the project. database: URL of a PostgreSQL database; the folder's own SQLite if None.
+    alone: False for a look at the database, which a server may use at the same time.
     Raises UsageError where the folder holds something else, is of a newer layout, or is open
     already in another process.
     """
     folder = Path(folder).absolute()
     values = _read_or_make(folder)
+    with _locked(folder) if alone else contextlib.nullcontext():
+        opened = Database(database or sqlite_url(folder / "project.sqlite"))
+        try:
+            yield Project(folder, values["name"], values["id"], opened)
+        finally:
+            opened.close()
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
     lock = FileLock(folder / "project.lock")
     try:
         lock.acquire(timeout=0)
@@ -77,17 +91,13 @@ def open_project(folder: str | Path, database: str | None = None) -> Iterator[Pr
             f"The project {folder} is open in another samkit annotate; use that one or stop it."
         ) from error
     try:
-        opened = Database(database or sqlite_url(folder / "project.sqlite"))
-        try:
-            yield Project(folder, values["name"], values["id"], opened)
-        finally:
-            opened.close()
+        yield
     finally:
         lock.release()
 
 
 def _read_or_make(folder: Path) -> dict[str, Any]:
-    file = folder / _FILE
+    file = folder / FILE
     if not file.exists():
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UsageError(f"{folder} is not a project and not empty; choose another --project.")

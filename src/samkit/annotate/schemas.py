@@ -12,6 +12,7 @@ from pydantic import (
 )
 
 from samkit.annotate import limits
+from samkit.annotate.access import Role
 
 Id = Annotated[str, Field(pattern=limits.ID)]
 Version = Annotated[int, Field(ge=0, le=2**31 - 1)]
@@ -25,8 +26,9 @@ Reason = Annotated[
     StringConstraints(strip_whitespace=True, min_length=1, max_length=limits.MAX_NOTE),
     AfterValidator(limits.checked_text),
 ]
-Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(limits.checked_text)]
-Role = Literal["annotator", "reviewer", "admin"]
+Name = Annotated[
+    str, Field(min_length=1, max_length=limits.MAX_NAME), AfterValidator(limits.checked_text)
+]
 Stage = Literal["manual", "suggested", "accepted", "imported"]
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import ipaddress
 import signal
 import socket
 import threading
@@ -12,16 +13,24 @@ from types import FrameType
 
 import uvicorn
 
-from samkit.annotate.access import new_token, owner_of, require_loopback
-from samkit.annotate.ahead import Precomputing
+from samkit.annotate.access import (
+    Role,
+    add_person,
+    has_accounts,
+    is_loopback,
+    new_token,
+    owner_of,
+)
+from samkit.annotate.ahead import Precomputing, Watch
 from samkit.annotate.app import Application, create_app
 from samkit.annotate.embeddings import Cache
 from samkit.annotate.events import Events
+from samkit.annotate.gate import Scheme
 from samkit.annotate.importing import Imported, ImportStage, import_dataset, open_for
 from samkit.annotate.indexing import Indexed, index
 from samkit.annotate.model_process import ModelChoice
 from samkit.annotate.preparing import Preparing
-from samkit.annotate.project import Project, open_project
+from samkit.annotate.project import FILE, Project, open_project
 from samkit.errors import UsageError
 
 _GRACE_SECONDS = 5  # for requests that run when the server is told to stop
@@ -65,6 +74,8 @@ class Report:
     """What the dataset brought."""
     progress: Callable[[str, int, int], None] = lambda what, done, total: None
     """Called with "photographs" or "labelled images", how many were looked at, how many in all."""
+    precomputing: Watch = lambda total: contextlib.nullcontext()
+    """Watches embeddings that are made ahead."""
 
 
 def serve(job: Job, ready: Callable[[str], None], report: Report | None = None) -> None:
@@ -73,23 +84,81 @@ def serve(job: Job, ready: Callable[[str], None], report: Report | None = None) 
     ready: called with the address, token included, once it answers.
     Raises UsageError and CheckpointError before `ready` where something is not as it must be.
     """
-    require_loopback(job.host)
+    _check_host(job)
     with _listening(job.host, job.port) as listener, _filled(job, report) as own:
         events = Events()
         with _preparing(job, own, events) as preparing:
-            host, port = listener.getsockname()[:2]
-            name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            bound, port = listener.getsockname()[:2]
+            scheme, hosts = _names(bound if is_loopback(job.host) else job.host, port)
             token = new_token()
-            hosts = [name, f"localhost:{port}"]
-            app = create_app(own, preparing, token=token, hosts=hosts, events=events)
-            with _precomputing(job, app):
-                _Server(app, lambda: ready(f"http://{name}/#token={token}")).run([listener])
+            app = create_app(own, preparing, token=token, hosts=hosts, scheme=scheme, events=events)
+            address = f"{scheme}://{hosts[0]}/#token={token}"
+            with contextlib.ExitStack() as ahead:
+
+                def answering() -> None:
+                    ready(address)
+                    if job.precompute and preparing is not None:
+                        ahead.enter_context(_precomputing(own, preparing, events, report))
+
+                _Server(app, answering).run([listener])
 
 
 def fill(job: Job, report: Report | None = None) -> None:
     """Take photographs and masks into a project without serving it. Raises UsageError."""
     with _filled(job, report):
         pass
+
+
+def embed_all(job: Job, report: Report | None = None) -> bool:
+    """Take in photographs and masks, and embed all images; whether all embeddings are there.
+
+    Raises UsageError and CheckpointError.
+    """
+    events = Events()
+    with _filled(job, report) as own, _preparing(job, own, events) as preparing:
+        if preparing is None:
+            raise UsageError("Embeddings need a model.")
+        with _precomputing(own, preparing, events, report) as ahead:
+            ahead.wait()
+            return not ahead.failed and not ahead.left
+
+
+def admit(job: Job, name: str, role: Role) -> str:
+    """The address of a new person of a project, which may be served at the same time.
+
+    Where the job has no port, it is the address's end alone.
+    Raises NotUsable for a name that is in use or odd, UsageError.
+    """
+    with open_project(job.folder, job.database, alone=False) as own:
+        token = add_person(own.database, name, role)
+    scheme, hosts = _names(job.host, job.port)
+    known = job.port or scheme == "https"
+    return f"{scheme}://{hosts[0]}/#token={token}" if known else f"#token={token}"
+
+
+def _check_host(job: Job) -> None:
+    """Raises UsageError for an address that other machines reach, unless people have accounts."""
+    if is_loopback(job.host):
+        return
+    if (job.folder / FILE).is_file():
+        with open_project(job.folder, job.database, alone=False) as own:
+            if has_accounts(own.database):
+                return
+    raise UsageError(
+        f"samkit annotate listens on this machine only, not on {job.host}, as long as nobody has "
+        "an account (--add-person); from another machine use ssh -L PORT:127.0.0.1:PORT."
+    )
+
+
+def _names(host: str, port: int) -> tuple[Scheme, list[str]]:
+    """How pages ask, and what they may call this server; the first is the usual name.
+
+    For other machines TLS stands before it, under the host's name alone.
+    """
+    name = f"[{host}]" if ":" in host else host.lower()
+    if is_loopback(host):
+        return "http", [f"{name}:{port}", f"localhost:{port}"]
+    return "https", [name, f"{name}:{port}"]
 
 
 @contextlib.contextmanager
@@ -103,7 +172,7 @@ def _filled(job: Job, report: Report | None) -> Iterator[Project]:
             wish = job.imports
             reader = open_for(own.database, wish.dataset, wish.images)
             look = functools.partial(report.progress, "labelled images")
-            person = owner_of(own.database)
+            person = owner_of(own)
             report.imported(import_dataset(own.database, reader, person, wish.stage, look))
         yield own
 
@@ -162,6 +231,8 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
             f"Cannot listen on {host}:{port}: {reason}; try another --port."
         ) from error
     with listener:
+        if ipaddress.ip_address(listener.getsockname()[0]).is_unspecified:
+            raise UsageError(f"--host must be one address or name of this machine, not {host!r}.")
         yield listener
 
 
@@ -180,11 +251,8 @@ def _preparing(job: Job, project: Project, events: Events) -> Iterator[Preparing
         yield preparing
 
 
-@contextlib.contextmanager
-def _precomputing(job: Job, app: Application) -> Iterator[None]:
-    preparing = app.services.preparing
-    if not job.precompute or preparing is None:
-        yield
-        return
-    with contextlib.closing(Precomputing(app.services, preparing)):
-        yield
+def _precomputing(
+    project: Project, preparing: Preparing, events: Events, report: Report | None
+) -> contextlib.closing[Precomputing]:
+    watch = (report or Report()).precomputing
+    return contextlib.closing(Precomputing(project.database, preparing, events, watch))

@@ -35,6 +35,10 @@ class User(Base):
     role: Mapped[str] = mapped_column(String(20))
     token_sha256: Mapped[str | None] = mapped_column(String(64), unique=True)
     at: Mapped[float] = mapped_column(Float)
+    starter: Mapped[str | None] = mapped_column(Text)
+    """Of whoever starts a project's server: the project's id and their name on that machine."""
+
+    __table_args__ = (Index("users_by_starter", "starter", unique=True),)
 
 
 class Image(Base):

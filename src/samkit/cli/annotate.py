@@ -25,6 +25,7 @@ Example: samkit annotate photos/ --project cats.samkit
 """
 _NAMED = 10
 _IMPORT = "Import"
+_PEOPLE = "People"
 _DEFAULT_MODEL = ModelFlags()
 
 app = App(
@@ -41,6 +42,7 @@ def annotate(
     port: int = 0,
     open: Annotated[bool, Parameter(negative="--no-open")] = True,
     precompute: Flag = False,
+    precompute_only: Flag = False,
     cache_gb: float = 10.0,
     database: str | None = None,
     host: str = "127.0.0.1",
@@ -48,6 +50,10 @@ def annotate(
     import_as: Annotated[Literal["imported", "suggested"], Parameter(group=_IMPORT)] = "imported",
     import_images: Annotated[Path | None, Parameter(group=_IMPORT)] = None,
     import_only: Annotated[Flag, Parameter(group=_IMPORT)] = False,
+    add_person: Annotated[str | None, Parameter(group=_PEOPLE)] = None,
+    role: Annotated[Literal["annotator", "reviewer", "admin"] | None, Parameter(group=_PEOPLE)] = (
+        None
+    ),
     model: Annotated[ModelFlags, Parameter(name="*", group="Model")] = _DEFAULT_MODEL,
 ) -> int:
     """Make masks of photographs in the browser.
@@ -64,12 +70,15 @@ def annotate(
         Open the address in the browser.
     precompute
         Make the embeddings of all images, whenever nobody waits for another.
+    precompute_only
+        End when the embeddings are made, without a server.
     cache_gb
         Gigabytes that embeddings may take on the disk.
     database
         URL of a PostgreSQL database instead of the project's own SQLite.
     host
-        127.0.0.1 or ::1; other machines are never served.
+        A name or address by which other machines reach this one, for projects in which somebody
+        has an account; TLS must stand before it.
     dataset
         Bring in the masks of a dataset, in any format that samkit reads; images are known by their
         content, or by their name.
@@ -79,13 +88,23 @@ def annotate(
         Folder of the dataset's images, if it is not beside the dataset.
     import_only
         End when the masks are in, without a server.
+    add_person
+        Name of a new person: prints their address and ends; the server may run meanwhile. Without
+        --port it is the address's end, to be put in place of the end of the one that was printed.
+    role
+        What they may do: annotator if nothing is said; a reviewer reviews and exports as well, an
+        admin adds people.
     """
     if cache_gb <= 0:
         raise UsageError(f"--cache-gb must be more than 0, not {cache_gb}.")
     if dataset is None and (import_only or import_images is not None):
         raise UsageError("--import-only and --import-images need --import DATASET.")
+    if add_person is not None and (dataset is not None or precompute or precompute_only):
+        raise UsageError("--add-person ends at once; import and precompute by another command.")
+    if role is not None and add_person is None:
+        raise UsageError("--role needs --add-person NAME.")
     from samkit.annotate.model_process import ModelChoice
-    from samkit.annotate.serving import Import, Job, fill, serve
+    from samkit.annotate.serving import Import, Job, admit, embed_all, fill, serve
 
     imports = None
     if dataset is not None:
@@ -102,7 +121,12 @@ def annotate(
         precompute=precompute,
         imports=imports,
     )
-    if import_only:
+    if add_person is not None:
+        print(admit(job, add_person, role or "annotator"))
+    elif precompute_only:
+        if not embed_all(job, outcome.report()):
+            outcome.exit_code = 1
+    elif import_only:
         fill(job, outcome.report())
     else:
         serve(job, lambda address: _say_address(address, open), outcome.report())
@@ -137,11 +161,16 @@ class _Outcome:
     def report(self) -> "Report":
         """Whom the server tells."""
         from samkit.annotate.serving import Report
+        from samkit.cli.progress import steps
 
-        return Report(indexed=self._indexed, imported=self._imported, progress=_count)
+        return Report(
+            indexed=self._indexed, imported=self._imported, progress=_count, precomputing=steps
+        )
 
     def _indexed(self, indexed: "Indexed") -> None:
         _name(f"left out {name}: {sentence}" for name, sentence in indexed.broken.items())
+        if indexed.broken:
+            self.exit_code = 1
 
     def _imported(self, imported: "Imported") -> None:
         there = f"; {imported.known:,} were there already" if imported.known else ""

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import FileResponse, StreamingResponse
 
 from samkit.annotate import schemas, states
+from samkit.annotate.access import add_person
 from samkit.annotate.exports import check_format, file_of_export, write_export
 from samkit.annotate.jobs import Progress
 from samkit.annotate.refusals import NotFound
@@ -51,7 +52,7 @@ async def read_events(here: Here) -> StreamingResponse:
 def add_user(here: Here, me: Me, sent: schemas.NewUser) -> dict[str, str]:
     """A new person; the token is shown this once."""
     me.require("admin")
-    token = here.people.add(sent.name, sent.role)
+    token = add_person(here.project.database, sent.name, sent.role)
     return {"name": sent.name, "role": sent.role, "token": token}
 
 
