@@ -184,31 +184,36 @@ def test_the_routes_serve_embeddings_and_the_decoder(project, preparing):
         assert (ahead.failed, ahead.left) == ({}, 0)
 
 
-def test_what_cannot_be_embedded_ahead_is_named_and_a_full_cache_ends_it(
+def test_what_cannot_be_embedded_ahead_is_named(
     project, preparing, photographs, tmp_path, monkeypatch
 ):
     (photographs / "1.png").write_bytes(b"")
-    with preparing_into(preparing, Cache(tmp_path / "c", 1 << 30), monkeypatch):
-        seen = Seen()
-        ahead = Precomputing(project.database, preparing, Events(), seen.watch)
-        ahead.wait()
-    assert list(ahead.failed) == ["1.png"]
-    assert seen.told[0] == "0.png: embedded"
-    assert seen.told[1].startswith("failed 1.png: ") and "changed" in seen.told[1]
-    with preparing_into(preparing, Cache(tmp_path / "d", 1), monkeypatch):
-        seen = Seen()
-        ahead = Precomputing(project.database, preparing, Events(), seen.watch)
-        ahead.wait()
-    assert ahead.left == 2
-    assert seen.told == ["0.png: embedded", "The cache is full; 2 images have no embedding."]
+    monkeypatch.setattr(preparing, "_cache", Cache(tmp_path / "c", 1 << 30))
+    ahead, told = made_ahead(project, preparing)
+    assert (list(ahead.failed), ahead.left) == (["1.png"], 0)
+    assert told[0] == "0.png: embedded"
+    assert told[1].startswith("failed 1.png: ") and "changed" in told[1]
 
 
-@contextmanager
-def preparing_into(preparing, cache, monkeypatch):
-    """The module's process, with a cache of its own."""
-    with monkeypatch.context() as patch:
-        patch.setattr(preparing, "_cache", cache)
-        yield
+def test_what_is_made_ahead_ends_where_the_cache_is_full(project, preparing, tmp_path, monkeypatch):
+    """The second time, too: what is made then only takes the place of another."""
+    monkeypatch.setattr(preparing, "_cache", Cache(tmp_path / "c", 1))
+    ahead, told = made_ahead(project, preparing)
+    full = "The cache is full; images without an embedding: "
+    assert (ahead.left, told) == (2, ["0.png: embedded", f"{full}2."])
+    preparing.cache.max_bytes = 2 * preparing.cache.total
+    ahead, told = made_ahead(project, preparing)
+    assert (ahead.left, told) == (1, ["1.png: embedded", f"{full}1."])
+    ahead, told = made_ahead(project, preparing)
+    assert (ahead.left, told) == (1, ["2.png: embedded", f"{full}1."])
+
+
+def made_ahead(project, preparing):
+    """What became of it, and what it told."""
+    seen = Seen()
+    ahead = Precomputing(project.database, preparing, Events(), seen.watch)
+    ahead.wait()
+    return ahead, seen.told
 
 
 class Seen:

@@ -194,21 +194,27 @@ export async function skip(reason: string): Promise<void> {
 }
 
 async function leaveBy(what: "submit" | "skip", fields: { reason?: string }): Promise<void> {
-  if (!mayChange()) return;
-  await commit();
-  const id = image.value?.id;
+  const id = await settled();
   if (!id) return;
-  await saver.value?.flush();
-  const waiting = await journal.ofImage(project.value!.id, id);
-  if (waiting.some((entry) => entry.state === "conflict")) {
-    return say("Settle the conflicts of this image first.", true);
-  }
-  if (waiting.some((entry) => entry.state === "waiting")) {
-    return say("Not everything is saved yet; it is kept here. Try again soon.", true);
-  }
   const spent = objects.value.reduce((sum, { instance }) => sum + instance.seconds, 0);
   await change(id, what, { ...fields, seconds: Math.round(spent * 10) / 10 });
   await openNextInQueue(id, null);
+}
+
+/** The open image, once the server has all that was done to it; null, and why, where it has not. */
+async function settled(): Promise<string | null> {
+  if (!mayChange()) return null;
+  await commit();
+  const id = image.value?.id;
+  if (!id) return null;
+  await saver.value?.flush();
+  const waiting = await journal.ofImage(project.value!.id, id);
+  if (waiting.some((entry) => entry.state === "conflict")) {
+    say("Settle the conflicts of this image first.", true);
+  } else if (waiting.some((entry) => entry.state === "waiting")) {
+    say("Not everything is saved yet; it is kept here. Try again soon.", true);
+  } else return id;
+  return null;
 }
 
 /** What was asked for last: where no answer came, the same request is sent again, with its id. */
@@ -237,10 +243,10 @@ async function change(
 }
 
 export async function review(decision: "accept" | "reject", comment: string): Promise<void> {
-  const opened = image.value;
-  if (!opened || !mayChange()) return;
-  await change(opened.id, "review", { decision, comment });
-  if (image.value?.id === opened.id) {
+  const id = await settled();
+  if (!id) return;
+  await change(id, "review", { decision, comment });
+  if (image.value?.id === id) {
     image.value = { ...image.value, review: { decision, comment } };
   }
   say(decision === "accept" ? "Accepted." : "Rejected.");

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Protocol
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from samkit.annotate.database import Database
+from samkit.annotate.embeddings import Key
 from samkit.annotate.events import Events
 from samkit.annotate.indexing import file_of, image_of
 from samkit.annotate.preparing import Preparing, Source, Urgency
@@ -99,9 +101,8 @@ class Precomputing:
     def _run(self) -> None:
         cache, (wanted, total) = self._preparing.cache, self._wanted()
         with self._watch(len(wanted)) if wanted else contextlib.nullcontext() as watcher:
-            for done, (image_id, name) in enumerate(wanted, 1):
-                self._tell(total - len(wanted) + done - 1, total)
-                before = cache.total
+            for done, (image_id, name, key) in enumerate(wanted, total - len(wanted)):
+                self._tell(done, total)
                 if watcher is not None:
                     watcher.start(name)
                 error = self._embed(image_id)
@@ -111,23 +112,22 @@ class Precomputing:
                     self.failed[name] = error
                 if watcher is not None:
                     watcher.finish(error or "embedded", failed=error is not None)
-                newest = cache.total - before
-                self.left = len(wanted) - done
-                if self.left and cache.total + newest > cache.max_bytes:
-                    if watcher is not None:
-                        watcher.note(f"The cache is full; {self.left:,} images have no embedding.")
+                if cache.total + _bytes(cache.path(key)) > cache.max_bytes:
                     break
+            self.left = len(self._wanted()[0]) - len(self.failed)
+            if self.left and watcher is not None:
+                watcher.note(f"The cache is full; images without an embedding: {self.left:,}.")
         self._tell(total, total)
 
-    def _wanted(self) -> tuple[list[tuple[str, str]], int]:
-        """Id and name of each image without an embedding, and how many images there are."""
+    def _wanted(self) -> tuple[list[tuple[str, str, Key]], int]:
+        """Id, name and key of each image without an embedding, and how many images there are."""
         query = select(Image).order_by(Image.position)
         with self._database.read() as session:
             images = list(session.scalars(query))
         wanted = [
-            (image.id, image.name)
+            (image.id, image.name, key)
             for image in images
-            if self._preparing.key(image.sha256, (0, 0, image.width, image.height))
+            if (key := self._preparing.key(image.sha256, (0, 0, image.width, image.height)))
             not in self._preparing.cache
         ]
         return wanted, len(images)
@@ -149,3 +149,10 @@ class Precomputing:
 
     def _tell(self, done: int, total: int) -> None:
         self._events.publish({"kind": "progress", "done": done, "total": total})
+
+
+def _bytes(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:  # it could not be made, or has gone for another
+        return 0
