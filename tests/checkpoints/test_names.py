@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from samkit.build_sam import build_sam, build_sam_vit_b, build_sam_vit_h, sam_model_registry
+from samkit.build_sam import (
+    _build_sam,
+    build_sam,
+    build_sam_vit_b,
+    build_sam_vit_h,
+    sam_model_registry,
+)
 from samkit.checkpoints import known, load, save
 from samkit.checkpoints.known import KNOWN, KnownCheckpoint
 from samkit.errors import CheckpointError
@@ -131,6 +137,25 @@ def test_a_vit_h_file_given_to_the_vit_b_builder_says_so_and_names_the_right_one
     assert same_answer(build_sam(checkpoint=str(path)), tiny)
 
 
-def test_a_file_of_no_published_size_is_no_vit_b(tiny: Sam, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"a model of other sizes, not vit_b"):
+def test_a_file_of_no_published_size_is_no_vit_b_and_its_tensors_are_listed(
+    tiny: Sam, tmp_path: Path
+) -> None:
+    with pytest.raises(CheckpointError, match=r"a model of other sizes, not vit_b") as caught:
         build_sam_vit_b(write_official(tiny, tmp_path))
+    said = str(caught.value)
+    assert "missing: image_encoder.blocks.3.norm1.weight, " in said and " more; " in said
+    assert "unexpected: 'mask_decoder.iou_prediction_head.layers.3.weight'" in said
+    assert "of another shape: image_encoder.pos_embed (1, 4, 4, 32) for (1, 64, 64, 768)" in said
+
+
+def test_sizes_of_ones_own_make_a_published_model_but_for_its_encoder(
+    tmp_path: Path, same_answer: Same
+) -> None:
+    small = _build_sam(64, 2, 4, [1])
+    assert small.image_encoder.img_size == 1024 and not small.training
+    assert [block.attn.window_size for block in small.image_encoder.blocks] == [14, 0]
+
+    again = _build_sam(64, 2, 4, [1], checkpoint=write_official(small, tmp_path))
+    assert same_answer(again, small)
+    with pytest.raises(CheckpointError, match="not the model asked for .tensors missing"):
+        _build_sam(64, 3, 4, [1], checkpoint=tmp_path / "sam.pth")

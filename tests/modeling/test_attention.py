@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from samkit.modeling import ImageEncoderViT, ViTConfig, attention
-from samkit.modeling.attention import attend, relative, window_partition, window_unpartition
+from samkit.modeling.attention import attend, get_rel_pos, window_partition, window_unpartition
 from samkit.modeling.image_encoder import Attention, Block
 
 
@@ -72,9 +72,9 @@ def test_without_relative_positions_it_is_plain_attention():
 
 def test_tables_of_another_extent_are_interpolated():
     table = torch.linspace(-1, 1, 27)[:, None]
-    assert relative(table, 14).shape == (14, 14, 1)
-    assert relative(table, 14)[13, 0] == 1 and relative(table, 14)[0, 13] == -1
-    larger = relative(table, 20)
+    assert get_rel_pos(14, 14, table).shape == (14, 14, 1)
+    assert get_rel_pos(14, 14, table)[13, 0] == 1 and get_rel_pos(14, 14, table)[0, 13] == -1
+    larger = get_rel_pos(20, 20, table)
     assert larger.shape == (20, 20, 1)
     assert (larger.diagonal()[0].abs() < 1e-6).all()  # distance nought stays in the middle
     assert (larger[:, 0].diff(dim=0) > 0).all()
@@ -84,11 +84,12 @@ def test_tables_of_another_extent_are_interpolated():
 @given(b=st.integers(1, 2), h=st.integers(1, 17), w=st.integers(1, 17), size=st.integers(1, 8))
 def test_windows_fit_together_again(b, h, w, size):
     x = torch.arange(b * h * w * 2.0).view(b, h, w, 2)
-    windows = window_partition(x, size, fill=torch.tensor([-1.0, -2.0]))
+    windows, padded = window_partition(x, size, fill=torch.tensor([-1.0, -2.0]))
     down, across = -(-h // size), -(-w // size)
+    assert padded == (down * size, across * size)
     assert windows.shape == (b * down * across, size, size, 2)
     assert (windows[..., 0] == -1).sum() == b * (down * across * size**2 - h * w)
-    assert torch.equal(window_unpartition(windows, size, b, h, w), x)
+    assert torch.equal(window_unpartition(windows, size, padded, (h, w)), x)
 
 
 @pytest.mark.parametrize("bias", [True, False])

@@ -28,11 +28,13 @@ def assemble(contents: Contents, dtype: torch.dtype = torch.float32) -> Sam:
     Raises CheckpointError where the configuration makes no model, tensors are missing, left over or
     of another shape or type, and where a weight is not finite.
     """
-    tensors = {k: v for k, v in contents.tensors.items() if k not in _DROPPED}
+    tensors = _weights_of(contents)
     with torch.inference_mode(False):
         sam = skeleton(contents.config, contents.source, len(tensors))
         expected = sam.state_dict()
-        _check_fit(contents, expected, tensors)
+        if problems := _misfits(expected, tensors):
+            model = variant_of(contents.config) or "the model it should be"
+            raise CheckpointError(f"{contents.source} does not fit {model}; tensors {problems}.")
         owned = {
             name: _owned(contents.source, name, tensors.pop(name), expected[name])
             for name in sorted(expected)
@@ -106,8 +108,21 @@ def _parts(config: SamConfig) -> int:
     )
 
 
-def _check_fit(contents: Contents, expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:
-    """Lists what is missing, left over, of another shape or of a type that weights do not have."""
+def misfits(config: SamConfig, contents: Contents) -> str:
+    """What of a file's tensors does not fit a configuration, as part of a sentence; "" if all fit.
+
+    Lists what is missing, left over, of another shape or of a type that weights do not have.
+    """
+    found = _weights_of(contents)
+    whole = skeleton(config, contents.source, _parts(config))
+    return _misfits(whole.state_dict(), found)
+
+
+def _weights_of(contents: Contents) -> dict[str, Tensor]:
+    return {k: v for k, v in contents.tensors.items() if k not in _DROPPED}
+
+
+def _misfits(expected: dict[str, Tensor], found: dict[str, Tensor]) -> str:
     problems = {
         "missing": [name for name in expected if name not in found],
         "unexpected": [shown(name) for name in found if name not in expected],
@@ -122,10 +137,7 @@ def _check_fit(contents: Contents, expected: dict[str, Tensor], found: dict[str,
             if name in found and not _type_fits(found[name], expected[name])
         ],
     }
-    if any(problems.values()):
-        what = "; ".join(f"{kind}: {listed(names)}" for kind, names in problems.items() if names)
-        model = variant_of(contents.config) or "the model it should be"
-        raise CheckpointError(f"{contents.source} does not fit {model}; tensors {what}.")
+    return "; ".join(f"{kind}: {listed(names)}" for kind, names in problems.items() if names)
 
 
 def _type_fits(found: Tensor, expected: Tensor) -> bool:

@@ -5,18 +5,18 @@ from pathlib import Path
 
 import torch
 
-from samkit.checkpoints.assemble import assemble
+from samkit.checkpoints.assemble import assemble, misfits
 from samkit.checkpoints.known import BUNDLED, KNOWN, KnownCheckpoint, by_hand
 from samkit.checkpoints.precision import choose_device, choose_dtype
 from samkit.checkpoints.safetensors_files import is_safetensors, read_safetensors
 from samkit.checkpoints.samkit_files import read_samkit
-from samkit.checkpoints.sizes import config_of_shapes, same_architecture, shapes_of
+from samkit.checkpoints.sizes import config_of_shapes, same_architecture, shapes_of, variant_of
 from samkit.checkpoints.torch_files import read_torch
 from samkit.checkpoints.transformers_folder import CONFIG, read_folder
 from samkit.checkpoints.transformers_names import has_transformers_names, to_official
 from samkit.checkpoints.weights import Contents
 from samkit.errors import CheckpointError, UsageError
-from samkit.modeling import VARIANTS, Sam, ViTConfig
+from samkit.modeling import VARIANTS, Sam, SamConfig, ViTConfig
 
 _LFS_POINTER = b"version https://git-lfs"
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
@@ -47,7 +47,7 @@ def load(
     path = _path_of(name_or_path)
     contents = read(path)
     if os.fspath(name_or_path) in VARIANTS:
-        _require_variant(contents, os.fspath(name_or_path))
+        _require(contents, VARIANTS[os.fspath(name_or_path)])
     if img_size is not None:
         _check_image_size(img_size, contents.config.stride)
     vit = isinstance(contents.config.image_encoder, ViTConfig)
@@ -57,10 +57,13 @@ def load(
     return sam.to(where)
 
 
-def load_variant(name: str, path: str | os.PathLike[str]) -> Sam:
-    """A model on the CPU in float32 that must be the named variant, whatever format it has."""
+def load_as(config: SamConfig, path: str | os.PathLike[str]) -> Sam:
+    """A model on the CPU in float32 that must have this configuration, whatever format it has.
+
+    Raises CheckpointError, which lists the tensors that do not fit, where it is another.
+    """
     contents = read(Path(path))
-    _require_variant(contents, name)
+    _require(contents, config)
     return assemble(contents)
 
 
@@ -133,13 +136,18 @@ def _not_cached(known: KnownCheckpoint) -> str:
     )
 
 
-def _require_variant(contents: Contents, name: str) -> None:
-    if same_architecture(contents.config, VARIANTS[name]):
+def _require(contents: Contents, config: SamConfig) -> None:
+    if same_architecture(contents.config, config):
         return
-    variant = contents.config.variant
-    is_ = f"a {variant} model" if variant else "a model of other sizes"
-    builder = f"samkit.build_sam_{variant}" if variant in KNOWN else "samkit.load"
-    raise CheckpointError(f"{contents.source} is {is_}, not {name}; use {builder} for it.")
+    source, wanted = contents.source, variant_of(config) or "the model asked for"
+    if variant := contents.config.variant:
+        builder = f"samkit.build_sam_{variant}" if variant in KNOWN else "samkit.load"
+        raise CheckpointError(f"{source} is a {variant} model, not {wanted}; use {builder} for it.")
+    problems = misfits(config, contents)
+    tensors = f" (tensors {problems})" if problems else ""
+    raise CheckpointError(
+        f"{source} is a model of other sizes, not {wanted}{tensors}; use samkit.load for it."
+    )
 
 
 def _check_image_size(img_size: int, stride: int) -> None:

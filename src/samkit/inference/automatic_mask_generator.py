@@ -1,5 +1,6 @@
 """Segment everything: the official `SamAutomaticMaskGenerator` (SAM, section 5 and appendix B)."""
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from samkit.errors import UsageError
 from samkit.inference.candidates import Candidates, CropCandidates, Floats, Progress, find
 from samkit.inference.cores import on_separate_cores
+from samkit.inference.mask_data import postprocess_small_regions
+from samkit.inference.predictor import SamPredictor
 from samkit.inference.records import OUTPUT_MODES, to_records
 from samkit.inference.selection import choose, clean, draw
 from samkit.inference.settings import AutomaticMaskSettings, lowered, require_selectable
@@ -20,12 +23,15 @@ from samkit.pixels import from_array
 
 Record = dict[str, Any]
 
+SETTINGS = {field.name for field in dataclasses.fields(AutomaticMaskSettings)}
+
 
 class SamAutomaticMaskGenerator:
     """All masks of an image: a grid of points as prompts, filters, NMS.
 
     The arguments, their defaults and the records are the official ones. `from_settings` takes the
     further ones, and presets of all; `candidates` and `select` are the two halves of `generate`.
+    Every setting is also an attribute, such as `pred_iou_thresh`, that may be read and set.
     """
 
     def __init__(
@@ -89,8 +95,47 @@ class SamAutomaticMaskGenerator:
         if output_mode not in OUTPUT_MODES:
             known = ", ".join(OUTPUT_MODES)
             raise UsageError(f"output_mode must be one of {known}, not {output_mode!r}.")
-        self.model, self.settings, self.output_mode = model, settings, output_mode
-        self.point_grids = _grids(settings, point_grids)
+        self.predictor, self.output_mode = SamPredictor(model), output_mode
+        self._settings, self._point_grids = settings, _grids(settings, point_grids)
+
+    @property
+    def model(self) -> Sam:
+        """The model that is asked."""
+        return self.predictor.model
+
+    @property
+    def settings(self) -> AutomaticMaskSettings:
+        """All settings; set others, and the next call follows them."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: AutomaticMaskSettings) -> None:
+        own = self._point_grids if settings.points_per_side is None else None
+        self._point_grids = _grids(settings, own)
+        self._settings = settings
+
+    @property
+    def point_grids(self) -> list[Floats]:
+        """For each layer of crops N x 2 points in [0, 1]; set others instead of points_per_side."""
+        return self._point_grids
+
+    @point_grids.setter
+    def point_grids(self, point_grids: Sequence[NDArray[Any]]) -> None:
+        settings = dataclasses.replace(self._settings, points_per_side=None)
+        self._settings, self._point_grids = settings, _grids(settings, point_grids)
+
+    postprocess_small_regions = staticmethod(postprocess_small_regions)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in SETTINGS:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self.settings, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in SETTINGS:
+            self.settings = dataclasses.replace(self.settings, **{name: value})
+        else:
+            super().__setattr__(name, value)
 
     def generate(self, image: NDArray[Any], progress: Progress | None = None) -> list[Record]:
         """The masks of an image, as one record each; an empty list where there is none.

@@ -35,7 +35,7 @@ def attend(heads: Tensor, tables: tuple[Tensor, Tensor] | None) -> Tensor:
     if tables is None:
         out = F.scaled_dot_product_attention(q, k, v)
         return out.transpose(1, 2).reshape(b, h, w, n * d)
-    row_table, col_table = relative(tables[0], h), relative(tables[1], w)
+    row_table, col_table = get_rel_pos(h, h, tables[0]), get_rel_pos(w, w, tables[1])
     if torch.is_grad_enabled() or heads.device.type != "cpu":
         out = _attend_fused(q, k, v, row_table, col_table)
     else:
@@ -43,27 +43,52 @@ def attend(heads: Tensor, tables: tuple[Tensor, Tensor] | None) -> Tensor:
     return out.transpose(1, 2).reshape(b, h, w, n * d)
 
 
-def relative(table: Tensor, size: int) -> Tensor:
-    """The embedding of every query-key distance along one axis of `size` cells.
+def get_rel_pos(q_size: int, k_size: int, rel_pos: Tensor) -> Tensor:
+    """The embedding of every query-key distance along one axis (official name and arguments).
 
-    table: (2 * extent - 1) x d. Returns size x size x d, entry [i, j] for a query at i and a key
-    at j. A table made for another extent is interpolated linearly.
+    rel_pos: (2 * extent - 1) x d. Returns q_size x k_size x d, entry [i, j] for a query at i and a
+    key at j, both on the finer of the two grids. A table made for another extent is interpolated
+    linearly.
     """
+    size = max(q_size, k_size)
     distances = 2 * size - 1
-    if table.shape[0] != distances:
-        table = F.interpolate(table.T[None], size=distances, mode="linear")[0].T
-    at = torch.arange(size, device=table.device)
-    return table[at[:, None] - at[None, :] + size - 1]
+    if rel_pos.shape[0] != distances:
+        rel_pos = F.interpolate(rel_pos.T[None], size=distances, mode="linear")[0].T
+    queries = torch.arange(q_size, device=rel_pos.device)[:, None] * max(1.0, k_size / q_size)
+    step = max(1.0, q_size / k_size)
+    keys = torch.arange(k_size, device=rel_pos.device)[None, :] * step
+    return rel_pos[(queries - keys + (k_size - 1) * step).long()]
+
+
+def add_decomposed_rel_pos(
+    attn: Tensor,
+    q: Tensor,
+    rel_pos_h: Tensor,
+    rel_pos_w: Tensor,
+    q_size: tuple[int, int],
+    k_size: tuple[int, int],
+) -> Tensor:
+    """Scores B x HW x hw plus the position terms of q, B x HW x d (official name and arguments).
+
+    q_size: (H, W) of the queries' grid, k_size: (h, w) of the keys'. For code of others: `attend`
+    never holds all scores.
+    """
+    rows, cols = (get_rel_pos(*sizes) for sizes in zip(q_size, k_size, (rel_pos_h, rel_pos_w)))
+    by_row, by_col = _biases(q[:, None], rows, cols)
+    bias = by_row[:, 0, :, :, None] + by_col[:, 0, :, None, :]
+    return attn + bias.flatten(2)
 
 
 def _biases(q: Tensor, rows: Tensor, cols: Tensor) -> tuple[Tensor, Tensor]:
-    """The two position terms of every query: B x n x HW x H and B x n x HW x W."""
+    """The two position terms of every query on H x W, for keys on h x w.
+
+    rows: H x h x d, cols: W x w x d. Returns B x n x HW x h and B x n x HW x w.
+    """
     b, n, _, d = q.shape
-    h, w = rows.shape[0], cols.shape[0]
-    grid = q.reshape(b, n, h, w, d)
-    by_row = grid @ rows.transpose(1, 2)  # (H x W x d) @ (H x d x H)
+    grid = q.reshape(b, n, rows.shape[0], cols.shape[0], d)
+    by_row = grid @ rows.transpose(1, 2)  # (H x W x d) @ (H x d x h)
     by_col = torch.einsum("bnhwd,wkd->bnhwk", grid, cols)
-    return by_row.reshape(b, n, h * w, h), by_col.reshape(b, n, h * w, w)
+    return by_row.flatten(2, 3), by_col.flatten(2, 3)
 
 
 def _attend_fused(q: Tensor, k: Tensor, v: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
@@ -106,24 +131,34 @@ def _attend_blocks(q: Tensor, k: Tensor, v: Tensor, rows: Tensor, cols: Tensor) 
     return out
 
 
-def window_partition(x: Tensor, size: int, fill: Tensor | None) -> Tensor:
-    """Cuts B x H x W x C into windows, (B * count) x size x size x C, padded right and bottom.
+def window_partition(
+    x: Tensor, window_size: int, fill: Tensor | None = None
+) -> tuple[Tensor, tuple[int, int]]:
+    """Cuts B x H x W x C into windows, padded right and bottom (official name and arguments).
 
-    fill: C values for the padding, zeros where None.
+    fill: C values for the padding, zeros where None. Returns (B * count) x size x size x C, and
+    the height and width of the padded grid.
     """
     b, h, w, c = x.shape
-    down, across = -(-h // size), -(-w // size)
-    if (down * size, across * size) != (h, w):
-        padded = x.new_zeros(c) if fill is None else fill.to(x.dtype)
-        padded = padded.expand(b, down * size, across * size, c).clone()
-        padded[:, :h, :w] = x
-        x = padded
-    x = x.view(b, down, size, across, size, c)
-    return x.transpose(2, 3).reshape(-1, size, size, c)
+    down, across = -(-h // window_size), -(-w // window_size)
+    padded = down * window_size, across * window_size
+    if padded != (h, w):
+        value = x.new_zeros(c) if fill is None else fill.to(x.dtype)
+        whole = value.expand(b, *padded, c).clone()
+        whole[:, :h, :w] = x
+        x = whole
+    x = x.view(b, down, window_size, across, window_size, c)
+    return x.transpose(2, 3).reshape(-1, window_size, window_size, c), padded
 
 
-def window_unpartition(windows: Tensor, size: int, b: int, h: int, w: int) -> Tensor:
-    """The inverse of `window_partition`: B x H x W x C without the padding."""
-    down, across = -(-h // size), -(-w // size)
-    x = windows.view(b, down, across, size, size, -1).transpose(2, 3)
-    return x.reshape(b, down * size, across * size, -1)[:, :h, :w]
+def window_unpartition(
+    windows: Tensor, window_size: int, pad_hw: tuple[int, int], hw: tuple[int, int]
+) -> Tensor:
+    """The inverse of `window_partition`: B x H x W x C without the padding.
+
+    pad_hw: the padded grid, as from there; hw: (H, W).
+    """
+    down, across = pad_hw[0] // window_size, pad_hw[1] // window_size
+    x = windows.view(-1, down, across, window_size, window_size, windows.shape[-1])
+    x = x.transpose(2, 3).reshape(x.shape[0], *pad_hw, -1)
+    return x[:, : hw[0], : hw[1]]

@@ -4,9 +4,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from samkit.modeling.attention import attend, window_partition, window_unpartition
+from samkit.modeling.attention import (
+    add_decomposed_rel_pos,
+    attend,
+    get_rel_pos,
+    window_partition,
+    window_unpartition,
+)
 from samkit.modeling.common import DropPath, LayerNorm2d, MLPBlock
 from samkit.modeling.config import ViTConfig
+
+__all__ = [
+    "Attention",
+    "Block",
+    "ImageEncoderViT",
+    "PatchEmbed",
+    "add_decomposed_rel_pos",  # officially of this module, as are the next three
+    "get_rel_pos",
+    "window_partition",
+    "window_unpartition",
+]
 
 BAND_VALUES = 1 << 23
 """Hidden values of an MLP at once on a CPU: 32 MB of float32 are the most that the allocator keeps
@@ -133,11 +150,11 @@ class Attention(nn.Module):
         qkv = self.qkv(x)
         size = self.window_size
         if size:
-            qkv = window_partition(qkv, size, self.qkv.bias)  # (B*windows) x size x size x 3C
+            qkv, padded = window_partition(qkv, size, self.qkv.bias)  # (B*windows) x s x s x 3C
         n, rows, cols, _ = qkv.shape
         heads = qkv.reshape(n, rows, cols, 3, self.num_heads, c // self.num_heads)
         tables = (self.rel_pos_h, self.rel_pos_w) if self.use_rel_pos else None
         out = attend(heads, tables)  # n x rows x cols x C
         if size:
-            out = window_unpartition(out, size, b, h, w)
+            out = window_unpartition(out, size, padded, (h, w))
         return self.proj(out)

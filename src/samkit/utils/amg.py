@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from samkit.errors import UsageError
+from samkit.inference.mask_data import MaskData
 from samkit.masks.boxes import mask_to_box as batched_mask_to_box
 from samkit.masks.boxes import near_crop_edge, uncrop_masks, uncrop_points
 from samkit.masks.boxes import uncrop_boxes as uncrop_boxes_xyxy
@@ -21,6 +22,7 @@ from samkit.masks.rle import from_uncompressed as coco_encode_rle
 from samkit.masks.stability import stability_score
 
 __all__ = [
+    "MaskData",
     "area_from_rle",
     "batch_iterator",
     "batched_mask_to_box",
