@@ -3,6 +3,8 @@ import pytest
 import torch
 
 from samkit.errors import ImageError, SamkitError, UsageError
+from samkit.inference import memory
+from samkit.inference import predictor as predicting
 from samkit.inference.predictor import SamPredictor
 from samkit.modeling import VARIANTS, Sam
 
@@ -193,20 +195,54 @@ def test_chunks_make_no_difference_and_a_thousand_prompts_work(predictor):
     labels = torch.ones(1000, 1)
     masks, scores, low = predictor.predict_torch(coords, labels)
     assert masks.shape == (1000, 3, 400, 600)
+    scale = np.divide(predictor.original_size, predictor.input_size)[::-1]
+    pixels = coords[:250].numpy() * scale  # of the original image
     done = 0
-    for part in predictor.predict_batches(coords[:250], labels[:250], chunk=100):
+    for part in predictor.predict_batches(pixels, labels[:250].numpy(), chunk=100):
         rows = slice(done, done + len(part.scores))
         assert len(part.masks) <= 100
-        torch.testing.assert_close(part.low_res, low[rows], rtol=0, atol=1e-4)
-        torch.testing.assert_close(part.scores, scores[rows])
+        np.testing.assert_allclose(part.low_res, low[rows], rtol=0, atol=1e-4)
+        np.testing.assert_allclose(part.scores, scores[rows], rtol=1e-5)
+        assert (part.masks != masks[rows].numpy()).mean() < 1e-4
         done += len(part.scores)
     assert done == 250
+
+
+def test_a_result_that_no_memory_holds_is_one_sentence_and_comes_in_batches(
+    predictor, monkeypatch
+):
+    boxes = np.tile([100, 100, 400, 300], (1000, 1))
+    sentence = r"no memory for the 0.2 GB of 1000 x 1 masks of 600 x 400 pixels; predict_batches"
+    monkeypatch.setattr(predicting, "memory_left", lambda: 2e8)
+    with pytest.raises(UsageError, match=sentence):
+        predictor.predict_many(boxes=boxes, multimask_output=False)
+    first = next(predictor.predict_batches(boxes=boxes, multimask_output=False))
+    np.testing.assert_array_equal(
+        first.masks[0], predictor.predict(box=boxes[0], multimask_output=False)[0]
+    )
+
+    def refuses(*_, **__):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(predicting, "memory_left", lambda: float("inf"))
+    monkeypatch.setattr(torch, "empty", refuses)
+    with pytest.raises(UsageError, match=sentence):
+        predictor.predict_many(boxes=boxes, multimask_output=False)
+
+
+def test_the_memory_that_is_left_is_that_of_the_machine_or_its_container(tmp_path, monkeypatch):
+    assert 1e6 < memory.memory_left() < 1e15
+    (tmp_path / "memory.max").write_text("1000\n")
+    monkeypatch.setattr(memory, "CGROUP_LIMITS", (tmp_path / "memory.max", tmp_path / "none"))
+    assert memory.memory_left() == 1000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory.memory_left() > 1000
 
 
 def test_no_rows_are_no_masks(predictor):
     masks, scores, low = predictor.predict_torch(torch.zeros(0, 1, 2), torch.zeros(0, 1))
     assert masks.shape == (0, 3, 400, 600) and scores.shape == (0, 3) and len(low) == 0
-    assert list(predictor.predict_batches(torch.zeros(0, 1, 2), torch.zeros(0, 1))) == []
+    assert list(predictor.predict_batches(np.zeros((0, 1, 2)), np.zeros((0, 1)))) == []
 
 
 def test_rows_that_do_not_match_are_named(predictor):

@@ -4,6 +4,7 @@ The image is embedded once; each call then only runs the light decoder. Results 
 ordinary tensors (made under `torch.no_grad`), so that a decoder may be trained on them.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -17,8 +18,9 @@ from samkit.errors import UsageError
 from samkit.inference import prompts as prompting
 from samkit.inference.decoding import decode, upscaler_of
 from samkit.inference.embeddings import ImageEmbedding, require_fit, to_chw
-from samkit.inference.mask_prompts import as_mask_input
-from samkit.inference.prompts import as_array
+from samkit.inference.mask_prompts import as_mask_input, boxes_of
+from samkit.inference.memory import memory_left
+from samkit.inference.prompts import Prompts, as_array
 from samkit.inference.transforms import ResizeLongestSide, Size
 from samkit.inference.upscaling import Upscaler
 from samkit.masks.regions import remove_small_regions as without_small
@@ -31,14 +33,14 @@ class ImageNotSet(UsageError, RuntimeError):
 
 
 class Prediction(NamedTuple):
-    """Masks of one chunk of prompts, by `SamPredictor.predict_batches`."""
+    """Masks of some sets of prompts."""
 
-    masks: Tensor
+    masks: NDArray[Any]
     """b x K x H x W bool, or float32 logits where these were asked for."""
-    scores: Tensor
-    """b x K predicted IoU, float32."""
-    low_res: Tensor
-    """b x K x n x n logits, float32."""
+    scores: NDArray[np.float32]
+    """b x K predicted IoU."""
+    low_res: NDArray[np.float32]
+    """b x K x n x n logits."""
 
 
 class SamPredictor:
@@ -136,7 +138,8 @@ class SamPredictor:
 
         point_coords: N x 2 (x, y); point_labels: N of 1 (foreground), 0 (background); also 2 and 3
             (corners of a box) and -1 (none). box: XYXY. mask_input: low-res logits 1 x n x n of
-            an earlier call, or a mask of your own, H x W bool (see `mask_prompt`).
+            an earlier call, or a mask of your own, H x W bool (see `mask_prompt`), which comes with
+            its box where it is the only prompt.
         multimask_output: True for three candidates, False for the single mask, None for the
             paper's rule (section 3): three for one prompt, the single one for several.
         return_logits: logits instead of bool masks.
@@ -177,36 +180,38 @@ class SamPredictor:
 
         point_coords: B x N x 2, or N x 2 for all sets alike; point_labels: B x N, or N; boxes:
             B x 4; mask_input: B x 1 x n x n logits or B x H x W bool. The rest as in `predict`.
-        Returns masks B x K x H x W, predicted IoU B x K, low-res logits B x K x n x n.
+        Returns masks B x K x H x W, predicted IoU B x K, low-res logits B x K x n x n; UsageError
+        where there is no memory for so many masks (`predict_batches` needs less).
+        """
+        prompts = self._prompts(point_coords, point_labels, boxes, mask_input)
+        masks, scores, low_res = self._predict(prompts, multimask_output, return_logits)
+        return _as_arrays(masks, scores, low_res, remove_small_regions)
+
+    def predict_batches(
+        self,
+        point_coords: NDArray[Any] | None = None,
+        point_labels: NDArray[Any] | None = None,
+        boxes: NDArray[Any] | None = None,
+        mask_input: NDArray[Any] | None = None,
+        multimask_output: bool | None = True,
+        return_logits: bool = False,
+        *,
+        remove_small_regions: int = 0,
+        chunk: int | None = None,
+    ) -> Iterator[Prediction]:
+        """As `predict_many`, but a few sets at a time, for those who cannot hold all masks.
+
+        chunk: how many; by default what suits the device.
         """
         embedding = self._require_image()
-        coords = as_array(point_coords, "point_coords", np.float64)
-        labels = as_array(point_labels, "point_labels", np.int64)
-        corners = as_array(boxes, "boxes", np.float64)
-        if coords is not None:
-            coords = coords[None] if coords.ndim == 2 else coords
-            coords = self.transform.apply_coords(coords, embedding.original_size)
-        if labels is not None and labels.ndim == 1:
-            labels = labels[None]
-        if corners is not None:
-            corners = np.atleast_2d(corners)
-            if corners.shape[-1] != 4 or corners.ndim != 2:
-                raise UsageError(f"boxes must be Bx4 (x0, y0, x1, y1), not {corners.shape}.")
-            corners = self.transform.apply_boxes(corners, embedding.original_size)
-        masks, scores, low_res = self.predict_torch(
-            _tensor(coords),
-            None if labels is None else torch.from_numpy(labels),
-            _tensor(corners),
-            _tensor(as_mask_input(mask_input, self.model, embedding)),
-            multimask_output,
-            return_logits,
-        )
-        result = masks.cpu().numpy()
-        if remove_small_regions and not return_logits:
-            for row in result.reshape(-1, *result.shape[2:]):
-                row[:] = without_small(row, remove_small_regions, "holes")[0]
-                row[:] = without_small(row, remove_small_regions, "islands")[0]
-        return result, scores.cpu().numpy(), low_res.cpu().numpy()
+        prompts = self._prompts(point_coords, point_labels, boxes, mask_input)
+        multimask = prompts.ambiguous() if multimask_output is None else multimask_output
+        dtype = torch.float32 if return_logits else torch.bool
+        with torch.no_grad():
+            for low, iou in decode(self.model, embedding, prompts, multimask, chunk):
+                masks = self._empty((*low.shape[:2], *embedding.original_size), dtype)
+                self._enlarge(low, masks)
+                yield _as_arrays(masks, iou, low, remove_small_regions)
 
     @torch.no_grad()
     def predict_torch(
@@ -223,18 +228,58 @@ class SamPredictor:
         point_coords: B x N x 2, point_labels: B x N, boxes: B x 4, mask_input: B x 1 x n x n
         logits; one row serves all sets where the others have more. Thousands of sets are decoded a
         few at a time; what the result itself needs is B x K x H x W bytes (`predict_batches`
-        spares that).
+        spares that), and UsageError is raised where there is not so much memory.
         Returns masks B x K x H x W bool (or logits), predicted IoU B x K, low-res B x K x n x n.
         """
-        embedding = self._require_image()
+        self._require_image()
         prompts = prompting.checked(self.model, point_coords, point_labels, boxes, mask_input)
+        return self._predict(prompts, multimask_output, return_logits)
+
+    def _prompts(
+        self,
+        point_coords: NDArray[Any] | None,
+        point_labels: NDArray[Any] | None,
+        boxes: NDArray[Any] | None,
+        mask_input: NDArray[Any] | None,
+    ) -> Prompts:
+        """Prompts in pixels of the original image, as those of the model's input."""
+        size = self._require_image().original_size
+        coords = as_array(point_coords, "point_coords", np.float64)
+        labels = as_array(point_labels, "point_labels", np.int64)
+        corners = as_array(boxes, "boxes", np.float64)
+        logits = as_mask_input(mask_input, self.model, size)
+        if coords is None and corners is None:
+            corners = boxes_of(mask_input)
+        if coords is not None:
+            coords = coords[None] if coords.ndim == 2 else coords
+            coords = self.transform.apply_coords(coords, size)
+        if labels is not None and labels.ndim == 1:
+            labels = labels[None]
+        if corners is not None:
+            corners = np.atleast_2d(corners)
+            if corners.shape[-1] != 4 or corners.ndim != 2:
+                raise UsageError(f"boxes must be Bx4 (x0, y0, x1, y1), not {corners.shape}.")
+            corners = self.transform.apply_boxes(corners, size)
+        return prompting.checked(
+            self.model,
+            _tensor(coords),
+            None if labels is None else torch.from_numpy(labels),
+            _tensor(corners),
+            _tensor(logits),
+        )
+
+    @torch.no_grad()
+    def _predict(
+        self, prompts: Prompts, multimask_output: bool | None, return_logits: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        embedding = self._require_image()
         multimask = prompts.ambiguous() if multimask_output is None else multimask_output
         b, k = len(prompts), self.model.mask_decoder.num_mask_tokens - 1 if multimask else 1
         n = self.model.prompt_encoder.mask_input_size[0]
-        low_res = torch.empty(b, k, n, n, device=self.device)
-        scores = torch.empty(b, k, device=self.device)
         dtype = torch.float32 if return_logits else torch.bool
-        masks = torch.empty(b, k, *embedding.original_size, dtype=dtype, device=self.device)
+        masks = self._empty((b, k, *embedding.original_size), dtype)
+        low_res = self._empty((b, k, n, n), torch.float32)
+        scores = torch.empty(b, k, device=self.device)
         done = 0
         for low, iou in decode(self.model, embedding, prompts, multimask):
             rows = slice(done, done + len(low))
@@ -243,28 +288,18 @@ class SamPredictor:
             done += len(low)
         return masks, scores, low_res
 
-    @torch.no_grad()
-    def predict_batches(
-        self,
-        point_coords: Tensor | None = None,
-        point_labels: Tensor | None = None,
-        boxes: Tensor | None = None,
-        mask_input: Tensor | None = None,
-        multimask_output: bool | None = True,
-        return_logits: bool = False,
-        *,
-        chunk: int | None = None,
-    ) -> Iterator[Prediction]:
-        """As `predict_torch`, but `chunk` sets at a time, for those who cannot hold all masks."""
-        embedding = self._require_image()
-        prompts = prompting.checked(self.model, point_coords, point_labels, boxes, mask_input)
-        multimask = prompts.ambiguous() if multimask_output is None else multimask_output
-        dtype = torch.float32 if return_logits else torch.bool
-        for low, iou in decode(self.model, embedding, prompts, multimask, chunk):
-            shape = (*low.shape[:2], *embedding.original_size)
-            masks = torch.empty(shape, dtype=dtype, device=self.device)
-            self._enlarge(low, masks)
-            yield Prediction(masks, iou, low)
+    def _empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """Room for a result; UsageError where there is none."""
+        needed = math.prod(shape) * dtype.itemsize
+        try:
+            if self.device.type == "cpu" and needed > memory_left():
+                raise MemoryError
+            return torch.empty(shape, dtype=dtype, device=self.device)
+        except (MemoryError, RuntimeError) as error:
+            raise UsageError(
+                f"There is no memory for the {needed / 1e9:.1f} GB of {shape[0]} x {shape[1]} masks "
+                f"of {shape[3]} x {shape[2]} pixels; predict_batches gives them a few at a time."
+            ) from error
 
     def _set(self, embedding: ImageEmbedding) -> None:
         self._embedding = embedding
@@ -287,6 +322,16 @@ class SamPredictor:
             self._upscaler.masks(low.flatten(0, 1), self.model.mask_threshold, out.flatten(0, 1))
         else:
             self._upscaler.logits(low.flatten(0, 1), out.flatten(0, 1))
+
+
+def _as_arrays(masks: Tensor, scores: Tensor, low_res: Tensor, least_region: int) -> Prediction:
+    """Results as numpy arrays; bool masks without holes and specks under `least_region` pixels."""
+    result = masks.cpu().numpy()
+    if least_region and masks.dtype == torch.bool:
+        for row in result.reshape(-1, *result.shape[2:]):
+            row[:] = without_small(row, least_region, "holes")[0]
+            row[:] = without_small(row, least_region, "islands")[0]
+    return Prediction(result, scores.cpu().numpy(), low_res.cpu().numpy())
 
 
 def _tensor(array: NDArray[Any] | None) -> Tensor | None:

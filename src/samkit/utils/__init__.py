@@ -1,5 +1,5 @@
 """The official package of this name."""
 
-from samkit.utils import amg, transforms
+from samkit.utils import amg, onnx, transforms
 
-__all__ = ["amg", "transforms"]
+__all__ = ["amg", "onnx", "transforms"]
