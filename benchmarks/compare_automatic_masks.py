@@ -47,6 +47,9 @@ TRAINED = SamConfig(
     PromptEncoderConfig(embed_dim=128),
     MaskDecoderConfig(mlp_dim=512, iou_head_hidden_dim=128),
 )  # fmt: skip
+TINY = SamConfig(ViTConfig(256, embed_dim=64, depth=4, num_heads=4, window_size=7,
+                            global_attn_indexes=(1, 3)))  # fmt: skip
+SEEDED_MODELS = {"vit_b": VARIANTS["vit_b"], "tiny": TINY}
 LOW = {"pred_iou_thresh": 0.2, "stability_score_thresh": 0.4}
 SEEDED = {"pred_iou_thresh": 0.5, "stability_score_thresh": 0.7, "box_nms_thresh": 1.0,
           "crop_nms_thresh": 1.0}  # fmt: skip
@@ -76,8 +79,8 @@ CASES = [
 
 def build(name: str) -> Sam:
     """The model of a case."""
-    if name == "vit_b":
-        sam = Sam(VARIANTS["vit_b"])
+    if name in SEEDED_MODELS:
+        sam = Sam(SEEDED_MODELS[name])
         fill(sam)
         return sam.eval()
     sam = Sam(TRAINED)
