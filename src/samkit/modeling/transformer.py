@@ -203,7 +203,7 @@ class Attention(nn.Module):
         constant = (q @ self.k_proj.bias.view(self.num_heads, -1, 1)).flatten()
         scores = self._scores(asked, constant, image, pe)
         seen = torch.softmax(scores, dim=-1) @ image.expand(b, -1, -1)  # B x heads*T x C
-        seen = seen.view(b, self.num_heads, t, c)
+        seen = seen.unflatten(1, (self.num_heads, -1))  # B x heads x T x C
         values = seen @ self._heads_of(self.v_proj).transpose(1, 2)  # B x heads x T x d
         return self.out_proj(_merge(values) + self.v_proj.bias)
 
@@ -235,7 +235,7 @@ class Attention(nn.Module):
         else:
             asked = (k @ self._heads_of(self.q_proj)).flatten(1, 2)  # B x heads*T x C
             constant = (k @ self.q_proj.bias.view(n, d, 1)).flatten()
-            scores = self._scores(asked, constant, image, pe).view(b, n, t, -1)
+            scores = self._scores(asked, constant, image, pe).unflatten(1, (n, -1))
         weights = torch.softmax(scores, dim=2).flatten(1, 2)  # over the tokens
         out_heads = self.out_proj.weight.view(c, n, d).permute(1, 2, 0)  # heads x d x C
         # The weights of a head sum to 1, so the bias may come in parts with what the heads tell.
@@ -246,7 +246,7 @@ class Attention(nn.Module):
     def _scores(asked: Tensor, constant: Tensor, image: Tensor, pe: Tensor) -> Tensor:
         """asked . (image + pe) + constant, B x M x N; the product with pe is one for the batch."""
         by_place = torch.addmm(constant[:, None], asked.flatten(0, 1), pe[0].T)
-        by_place = by_place.view(*asked.shape[:2], -1)
+        by_place = by_place.view(len(asked), -1, pe.shape[1])  # any M, also in a traced graph
         cells = image.transpose(1, 2).expand(len(asked), -1, -1)
         return torch.baddbmm(by_place, asked, cells)
 

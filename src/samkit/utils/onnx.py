@@ -71,7 +71,7 @@ class SamOnnxModel(nn.Module):
         if self.use_stability_score:
             scores = self._stability(low)
         if self.return_single_mask:
-            low, scores = self._suited(low, scores, point_coords.shape[1])
+            low, scores = self._suited(low, scores, torch.ones_like(point_labels[0]).sum())
         masks = self._enlarge(low, orig_im_size)
         if not self.return_extra_metrics:
             return masks, scores, low
@@ -84,14 +84,13 @@ class SamOnnxModel(nn.Module):
         inner, outer = ((logits > threshold + by).sum((-1, -2)) for by in (offset, -offset))
         return inner / outer.clamp(min=1)
 
-    def _suited(self, low: Tensor, scores: Tensor, points: int) -> tuple[Tensor, Tensor]:
+    def _suited(self, low: Tensor, scores: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         """For three points or more the single mask, else the best scored of the other three.
 
         A point with label -1 is one of them, so that is any prompt but a click or two corners.
         """
         first = torch.arange(scores.shape[1], device=scores.device) == 0
-        preferred = scores + torch.where(first, (points - 2.5) * 1000.0, 0.0)
-        best = preferred.argmax(1, keepdim=True)
+        best = (scores + first * (points - 2.5) * 1000).argmax(1, keepdim=True)
         index = best[:, :, None, None].expand(-1, -1, *low.shape[2:])
         return low.gather(1, index), scores.gather(1, best)
 
