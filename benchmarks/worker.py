@@ -116,6 +116,19 @@ class Samkit(Worker):
         embedded = ImageEmbedding(embedding, original_size=size, input_size=size, model_id="")
         return joined(list(decode(self.sam, embedded, Prompts(points, labels), True, chunk)))
 
+    def bfloat16_ratio(self) -> dict[str, Any]:
+        """What the probe says of this processor, and from where on bfloat16 is chosen."""
+        from samkit.checkpoints.precision import PAYS_FROM, bfloat16_ratio
+
+        return {"ratio": bfloat16_ratio(), "pays_from": PAYS_FROM}
+
+    def to_bfloat16(self) -> dict[str, Any]:
+        """From here on the encoder computes in bfloat16."""
+        from samkit.checkpoints.precision import set_encoder_dtype
+
+        set_encoder_dtype(self.sam, torch.bfloat16)
+        return {}
+
     def default_encoder(self, size: int) -> dict[str, Any]:
         """One image through the encoder of the small default model, random weights."""
         from samkit.modeling import VARIANTS, Sam

@@ -1,14 +1,17 @@
 """Where a model runs and in which type: asked for, measured, remembered."""
 
+import copy
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import samkit.checkpoints.precision as precision
 from samkit.checkpoints import choose_device, choose_dtype, load, save
 from samkit.errors import UsageError
+from samkit.inference import SamPredictor
 from samkit.modeling import Sam
 
 
@@ -93,6 +96,35 @@ def test_the_convolutional_encoder_refuses_half_precision(
 
     with pytest.raises(UsageError, match="float32 only"):
         load(tmp_path / "a", device="cpu", dtype="bfloat16")
+
+
+LEAST_MEAN_IOU, LEAST_IOU = 0.99, 0.95
+"""Of masks with the encoder in bfloat16 and in float32: over all prompts, and of each."""
+
+
+def test_masks_in_bfloat16_are_those_of_float32_within_the_stated_tolerance(golden) -> None:
+    image = golden.image("coffee")
+    rounded = copy.deepcopy(golden.build_model("trained"))
+    precision.set_encoder_dtype(rounded, torch.bfloat16)
+    y, x = np.mgrid[50:400:100, 50:600:100]
+    points = np.stack([x, y], axis=-1).reshape(-1, 1, 2)
+    masks = []
+    for sam in (golden.build_model("trained"), rounded):
+        predictor = SamPredictor(sam)
+        predictor.set_image(image)
+        masks.append(predictor.predict_many(points, np.ones((len(points), 1)))[0])
+    shared, either = (f(*masks).sum((-1, -2)) for f in (np.logical_and, np.logical_or))
+    ious = shared / np.maximum(either, 1)
+    assert ious.mean() >= LEAST_MEAN_IOU and ious.min() >= LEAST_IOU
+    assert ious.min() < 1  # it is rounded
+
+
+def test_the_bundled_model_computes_in_float32_even_where_bfloat16_pays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(precision, "bfloat16_pays", lambda: True)
+
+    assert {p.dtype for p in load("default", device="cpu").parameters()} == {torch.float32}
 
 
 def test_devices_are_told_apart() -> None:

@@ -115,7 +115,12 @@ def _to_float32(encoder: nn.Module, args: tuple[Any, ...], output: Tensor) -> Te
 
 
 def bfloat16_pays(answers: Path | None = None) -> bool:
-    """Whether this CPU multiplies bfloat16 `PAYS_FROM` times as quickly as float32.
+    """Whether this CPU multiplies bfloat16 `PAYS_FROM` times as quickly as float32."""
+    return bfloat16_ratio(answers) >= PAYS_FROM
+
+
+def bfloat16_ratio(answers: Path | None = None) -> float:
+    """How many times as quickly as float32 this CPU multiplies bfloat16.
 
     Measured once (under a second) for each CPU model and version of torch, and remembered.
     answers: where; `precision.json` in the cache folder where None.
@@ -131,7 +136,7 @@ def bfloat16_pays(answers: Path | None = None) -> bool:
             write_json(answers, {**known, key: ratio}, indent=1)
         except SamkitError as error:  # a cache that cannot be written must not keep a model away
             _log.info("the answer was not kept: %s", error)
-    return ratio >= PAYS_FROM
+    return ratio
 
 
 def cpu_model() -> str:
