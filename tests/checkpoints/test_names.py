@@ -157,5 +157,5 @@ def test_sizes_of_ones_own_make_a_published_model_but_for_its_encoder(
 
     again = _build_sam(64, 2, 4, [1], checkpoint=write_official(small, tmp_path))
     assert same_answer(again, small)
-    with pytest.raises(CheckpointError, match="not the model asked for .tensors missing"):
+    with pytest.raises(CheckpointError, match=r"not the model asked for .tensors missing"):
         _build_sam(64, 3, 4, [1], checkpoint=tmp_path / "sam.pth")

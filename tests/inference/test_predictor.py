@@ -208,9 +208,7 @@ def test_chunks_make_no_difference_and_a_thousand_prompts_work(predictor):
     assert done == 250
 
 
-def test_a_result_that_no_memory_holds_is_one_sentence_and_comes_in_batches(
-    predictor, monkeypatch
-):
+def test_a_result_that_no_memory_holds_is_one_sentence_and_comes_in_batches(predictor, monkeypatch):
     boxes = np.tile([100, 100, 400, 300], (1000, 1))
     sentence = r"no memory for the 0.2 GB of 1000 x 1 masks of 600 x 400 pixels; predict_batches"
     monkeypatch.setattr(predicting, "memory_left", lambda: 2e8)

@@ -297,8 +297,8 @@ class SamPredictor:
             return torch.empty(shape, dtype=dtype, device=self.device)
         except (MemoryError, RuntimeError) as error:
             raise UsageError(
-                f"There is no memory for the {needed / 1e9:.1f} GB of {shape[0]} x {shape[1]} masks "
-                f"of {shape[3]} x {shape[2]} pixels; predict_batches gives them a few at a time."
+                f"There is no memory for the {needed / 1e9:.1f} GB of {shape[0]} x {shape[1]} "
+                f"masks of {shape[3]} x {shape[2]} pixels; predict_batches gives a few at a time."
             ) from error
 
     def _set(self, embedding: ImageEmbedding) -> None:

@@ -73,7 +73,8 @@ def add_decomposed_rel_pos(
     q_size: (H, W) of the queries' grid, k_size: (h, w) of the keys'. For code of others: `attend`
     never holds all scores.
     """
-    rows, cols = (get_rel_pos(*sizes) for sizes in zip(q_size, k_size, (rel_pos_h, rel_pos_w)))
+    rows = get_rel_pos(q_size[0], k_size[0], rel_pos_h)
+    cols = get_rel_pos(q_size[1], k_size[1], rel_pos_w)
     by_row, by_col = _biases(q[:, None], rows, cols)
     bias = by_row[:, 0, :, :, None] + by_col[:, 0, :, None, :]
     return attn + bias.flatten(2)

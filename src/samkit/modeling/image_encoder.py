@@ -146,7 +146,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: B x H x W x C. Same shape."""
-        b, h, w, c = x.shape
+        _, h, w, c = x.shape
         qkv = self.qkv(x)
         size = self.window_size
         if size:

@@ -188,7 +188,7 @@ class Attention(nn.Module):
         tokens: B x T x C, positions included; image: B or 1 x N x C; pe: 1 x N x C.
         projected: what `project_asked` gives for the image, where that has been done.
         """
-        b, t, c = tokens.shape
+        b, t, _ = tokens.shape
         q = self._split(self.q_proj(tokens))  # B x heads x T x d
         if image.shape[0] == 1 and (projected or b * t > MANY_TOKENS):  # all prompts' at once
             k, v = projected or self.project_asked(image, pe)

@@ -109,7 +109,9 @@ class SamOnnxModel(nn.Module):
 
 def _resized(matrix: Tensor, used: Tensor, wanted: Tensor) -> Tensor:
     """The first `used` rows of a matrix interpolated linearly to `wanted` rows, both tensors."""
-    at = (torch.arange(wanted, device=matrix.device) + 0.5) * (used / wanted) - 0.5
+    # Not int(wanted), which a traced graph would hold as a constant.
+    at = torch.arange(wanted, device=matrix.device)  # type: ignore[call-overload]
+    at = (at + 0.5) * (used / wanted) - 0.5
     at = at.clamp(min=0)
     before = at.floor()
     after = torch.minimum(before + 1, used - 1).long()

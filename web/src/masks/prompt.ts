@@ -1,6 +1,6 @@
 /**
  * A binary mask as a mask prompt: low-res logits with a soft edge and the levels that the model
- * itself uses inside and outside (the rule of samkit's Python `mask_prompt`).
+ * itself uses inside and outside (Python's `mask_prompt`, which takes fixed levels).
  */
 
 import type { MaskCrop, Size } from "./crop";
