@@ -75,9 +75,10 @@ def bfloat16(told: Options) -> int:
         print(f"the probe: bfloat16 products {probe['ratio']:.2f} times as quick as float32")
         if probe["ratio"] < probe["pays_from"]:
             print(
-                "samkit ViT-B, bfloat16: skipped, for bfloat16 does not pay on this processor (below "
-                f"{probe['pays_from']:g}), and samkit chooses float32 by itself.\n{machine()}"
+                "samkit ViT-B, bfloat16: skipped, for bfloat16 does not pay on this processor "
+                f"(below {probe['pays_from']:g}), and samkit chooses float32 by itself."
             )
+            print(machine())
             return 0
         samkit.ask("to_bfloat16")
         theirs, ours = alternate((official, samkit), told.runs, "encoder")

@@ -270,6 +270,7 @@ def test_the_onnx_model_answers_as_the_predictor_does(onnx_inputs, golden) -> No
         SamOnnxModel(Sam(VARIANTS["default"]), True)
 
 
+@pytest.mark.filterwarnings("ignore")  # of the older exporter
 def test_the_onnx_notebook(onnx_inputs, tmp_path: Path) -> None:
     """Its call of `torch.onnx.export`; the graph serves any number of points and any size.
 

@@ -102,7 +102,12 @@ def test_the_predictor_takes_a_mask_at_the_size_of_the_image_and_its_box_with_it
 def test_the_bundled_model_gives_back_masks_that_it_is_given():
     bundled = load("default", device="cpu")
     predictor = SamPredictor(bundled)
-    settings = dataclasses.replace(AutomaticMaskSettings.small(), points_per_side=8)
+    settings = dataclasses.replace(
+        AutomaticMaskSettings.small(),
+        points_per_side=6,
+        pred_iou_thresh=0.4,
+        stability_score_thresh=0.3,
+    )
     generator = SamAutomaticMaskGenerator.from_settings(bundled, settings)
     ious = []
     for name in ("coffee", "chelsea", "astronaut"):
@@ -111,5 +116,5 @@ def test_the_bundled_model_gives_back_masks_that_it_is_given():
         for mask in (record["segmentation"] for record in generator.generate(image)):
             (back,), _, _ = predictor.predict(mask_input=mask, multimask_output=False)
             ious.append((back & mask).sum() / (back | mask).sum())
-    assert len(ious) >= 10
+    assert len(ious) >= 6
     assert np.median(ious) >= 0.8 and min(ious) >= 0.5

@@ -214,7 +214,9 @@ def test_a_result_that_no_memory_holds_is_one_sentence_and_comes_in_batches(pred
     monkeypatch.setattr(predicting, "memory_left", lambda: 2e8)
     with pytest.raises(UsageError, match=sentence):
         predictor.predict_many(boxes=boxes, multimask_output=False)
+    monkeypatch.setattr(predicting, "BATCH_BYTES", 3 * 600 * 400)
     first = next(predictor.predict_batches(boxes=boxes, multimask_output=False))
+    assert len(first.masks) == 3
     np.testing.assert_array_equal(
         first.masks[0], predictor.predict(box=boxes[0], multimask_output=False)[0]
     )

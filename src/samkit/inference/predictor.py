@@ -16,7 +16,7 @@ from torch import Tensor
 from samkit.checkpoints.identity import model_id
 from samkit.errors import UsageError
 from samkit.inference import prompts as prompting
-from samkit.inference.decoding import decode, upscaler_of
+from samkit.inference.decoding import decode, prompts_at_once, upscaler_of
 from samkit.inference.embeddings import ImageEmbedding, require_fit, to_chw
 from samkit.inference.mask_prompts import as_mask_input, boxes_of
 from samkit.inference.memory import memory_left
@@ -26,6 +26,9 @@ from samkit.inference.upscaling import Upscaler
 from samkit.masks.regions import remove_small_regions as without_small
 from samkit.modeling import Sam
 from samkit.pixels import from_array
+
+BATCH_BYTES = 1 << 28
+"""Of full-size masks that `SamPredictor.predict_batches` makes at once, unless told otherwise."""
 
 
 class ImageNotSet(UsageError, RuntimeError):
@@ -201,15 +204,19 @@ class SamPredictor:
     ) -> Iterator[Prediction]:
         """As `predict_many`, but a few sets at a time, for those who cannot hold all masks.
 
-        chunk: how many; by default what suits the device.
+        chunk: how many; by default what suits the device, and no more than `BATCH_BYTES` hold.
         """
         embedding = self._require_image()
+        height, width = embedding.original_size
         prompts = self._prompts(point_coords, point_labels, boxes, mask_input)
         multimask = prompts.ambiguous() if multimask_output is None else multimask_output
         dtype = torch.float32 if return_logits else torch.bool
+        if chunk is None:
+            of_a_set = self._masks_of_a_set(multimask) * height * width * dtype.itemsize
+            chunk = max(1, min(prompts_at_once(self.model), BATCH_BYTES // of_a_set))
         with torch.no_grad():
             for low, iou in decode(self.model, embedding, prompts, multimask, chunk):
-                masks = self._empty((*low.shape[:2], *embedding.original_size), dtype)
+                masks = self._empty((*low.shape[:2], height, width), dtype)
                 self._enlarge(low, masks)
                 yield _as_arrays(masks, iou, low, remove_small_regions)
 
@@ -274,7 +281,7 @@ class SamPredictor:
     ) -> tuple[Tensor, Tensor, Tensor]:
         embedding = self._require_image()
         multimask = prompts.ambiguous() if multimask_output is None else multimask_output
-        b, k = len(prompts), self.model.mask_decoder.num_mask_tokens - 1 if multimask else 1
+        b, k = len(prompts), self._masks_of_a_set(multimask)
         n = self.model.prompt_encoder.mask_input_size[0]
         dtype = torch.float32 if return_logits else torch.bool
         masks = self._empty((b, k, *embedding.original_size), dtype)
@@ -287,6 +294,9 @@ class SamPredictor:
             self._enlarge(low, masks[rows])
             done += len(low)
         return masks, scores, low_res
+
+    def _masks_of_a_set(self, multimask: bool) -> int:
+        return self.model.mask_decoder.num_mask_tokens - 1 if multimask else 1
 
     def _empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Room for a result; UsageError where there is none."""
