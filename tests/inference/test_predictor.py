@@ -215,7 +215,8 @@ def test_a_result_that_no_memory_holds_is_one_sentence_and_comes_in_batches(pred
     with pytest.raises(UsageError, match=sentence):
         predictor.predict_many(boxes=boxes, multimask_output=False)
     monkeypatch.setattr(predicting, "BATCH_BYTES", 3 * 600 * 400)
-    first = next(predictor.predict_batches(boxes=boxes, multimask_output=False))
+    first = next(batches := predictor.predict_batches(boxes=boxes, multimask_output=False))
+    assert torch.is_grad_enabled() and next(batches).scores.shape == (3, 1)
     assert len(first.masks) == 3
     np.testing.assert_array_equal(
         first.masks[0], predictor.predict(box=boxes[0], multimask_output=False)[0]

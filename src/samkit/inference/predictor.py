@@ -190,6 +190,7 @@ class SamPredictor:
         masks, scores, low_res = self._predict(prompts, multimask_output, return_logits)
         return _as_arrays(masks, scores, low_res, remove_small_regions)
 
+    @torch.no_grad()
     def predict_batches(
         self,
         point_coords: NDArray[Any] | None = None,
@@ -214,11 +215,10 @@ class SamPredictor:
         if chunk is None:
             of_a_set = self._masks_of_a_set(multimask) * height * width * dtype.itemsize
             chunk = max(1, min(prompts_at_once(self.model), BATCH_BYTES // of_a_set))
-        with torch.no_grad():
-            for low, iou in decode(self.model, embedding, prompts, multimask, chunk):
-                masks = self._empty((*low.shape[:2], height, width), dtype)
-                self._enlarge(low, masks)
-                yield _as_arrays(masks, iou, low, remove_small_regions)
+        for low, iou in decode(self.model, embedding, prompts, multimask, chunk):
+            masks = self._empty((*low.shape[:2], height, width), dtype)
+            self._enlarge(low, masks)
+            yield _as_arrays(masks, iou, low, remove_small_regions)
 
     @torch.no_grad()
     def predict_torch(
