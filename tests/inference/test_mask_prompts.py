@@ -92,7 +92,10 @@ def test_the_predictor_takes_a_mask_at_the_size_of_the_image_and_its_box_with_it
     np.testing.assert_array_equal(ours, predictor.predict(box=box, mask_input=logits)[2])
     point = {"point_coords": [[70, 50]], "point_labels": [1]}
     both = predictor.predict(mask_input=mask, **point)[2]
-    np.testing.assert_array_equal(both, predictor.predict(mask_input=logits, **point)[2])
+    np.testing.assert_array_equal(both, predictor.predict(box=box, mask_input=logits, **point)[2])
+    other = {"box": np.array([30, 10, 110, 90])}
+    own = predictor.predict(mask_input=mask, **other)[2]
+    np.testing.assert_array_equal(own, predictor.predict(mask_input=logits, **other)[2])
     masks, _, _ = predictor.predict_many(mask_input=np.stack([mask, ~mask]))
     assert masks.shape == (2, 3, 100, 150)
     empty = predictor.predict(mask_input=np.zeros((100, 150), bool))[2]

@@ -68,6 +68,11 @@ export class Draft {
     return !this.candidate && !(this.state.mask && this.state.mask.w > 0);
   }
 
+  /** The prompts that a person gave; the box around pixels that they refine is none of them. */
+  get given(): readonly Prompt[] {
+    return this.state.prompts.filter((prompt) => this.state.record.includes(prompt));
+  }
+
   change(state: DraftState): void {
     this.history.push(this.state);
     this.state = state;

@@ -71,14 +71,16 @@ export const prompt = (...given: Prompt[]): Promise<void> =>
     changedDraft(current);
   });
 
-/** What a next prompt refines: the earlier logits, or the object's own pixels as a mask prompt. */
-async function refinedBy(state: DraftState) {
-  const candidate = state.candidates[state.chosen];
-  if (state.mask) {
-    const before = isEmpty(state.mask) ? null : await decoder.maskPrompt(state.mask);
-    return { prompts: [], before };
-  }
-  return { prompts: state.prompts, before: candidate?.logits ?? null };
+/**
+ * What a next prompt refines: the earlier logits, or the object's own pixels as a mask prompt, which
+ * their box goes with as in Python's predictor.
+ */
+async function refinedBy({ mask, prompts, candidates, chosen }: DraftState) {
+  if (!mask) return { prompts, before: candidates[chosen]?.logits ?? null };
+  if (isEmpty(mask)) return { prompts: [], before: null };
+  const { x, y, w, h } = tight(mask);
+  const around: Prompt = { kind: "box", box: [x, y, x + w - 1, y + h - 1] };
+  return { prompts: [around], before: await decoder.maskPrompt(mask) };
 }
 
 /** Another of the candidates that answer an ambiguous prompt. */

@@ -114,7 +114,7 @@ export function showLive(changed?: Rect): void {
       predicted: lastShown.shown,
       tentative,
       painted: stroke ?? current?.state.mask ?? null,
-      prompts: current?.state.prompts ?? [],
+      prompts: current?.given ?? [],
       drawing,
     },
     changed,

@@ -3,7 +3,7 @@ import { Painting, snapped } from "../src/masks/brush";
 import { edges } from "../src/masks/contour";
 import { area, at, EMPTY, subtract, tight, union, type MaskCrop } from "../src/masks/crop";
 import { fillPolygon } from "../src/masks/polygon";
-import { levelsOf, maskPrompt, type MaskPromptRule } from "../src/masks/prompt";
+import { maskPrompt, type MaskPromptRule } from "../src/masks/prompt";
 import { decode, encode, readCounts, RleError, writeCounts, type Rle } from "../src/masks/rle";
 import { Upscaler } from "../src/masks/upsample";
 import { load } from "./fixtures/load";
@@ -80,11 +80,6 @@ describe("a mask of one's own as a prompt", () => {
       maskPrompt(mask, size, 8, 8, size, { levels: [10, -10], sigma, radius: 2 })[3 * 8 + 2]!;
     expect(edge(0.1)).toBeCloseTo(10);
     expect(edge(1)).toBeLessThan(8);
-  });
-
-  it("has the rule's levels where the model's own answer has no inside", () => {
-    const outside = new Float32Array(64).fill(-3);
-    expect(levelsOf(outside, 8, 8, size, [5, -6])).toEqual([5, -3]);
   });
 });
 

@@ -2,7 +2,7 @@
 
 A model learned from masks that it had predicted itself (SAM, section 3 and appendix A): low-res
 logits that cross zero within a cell or two at a soft edge and are far from it elsewhere. A bare 0/1
-mask looks like a shapeless "undecided". As the only prompt a mask comes with its box, which says
+mask looks like a shapeless "undecided". Where no box is given, a mask comes with its own, which says
 the same again where the model listens best. Mean IoU of the bundled model's single mask with the
 mask given, for 37 masks of training photographs and 31 automatic masks of three other ones:
 
@@ -12,6 +12,9 @@ mask given, for 37 masks of training photographs and 31 automatic masks of three
     -5 and 5           .80   .75       .82   .84
     of its own answer  .79   .78       .83   .86      to the box (an extra run of the decoder)
     box without mask                   .79   .82
+
+With a click on the largest error of 237 masks of photographs kept aside (.738 before it), the mean
+IoU with the truth is .736 with the box and .700 without; with levels of its own answer .552.
 """
 
 from typing import Any

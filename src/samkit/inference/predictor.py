@@ -142,7 +142,7 @@ class SamPredictor:
         point_coords: N x 2 (x, y); point_labels: N of 1 (foreground), 0 (background); also 2 and 3
             (corners of a box) and -1 (none). box: XYXY. mask_input: low-res logits 1 x n x n of
             an earlier call, or a mask of your own, H x W bool (see `mask_prompt`), which comes with
-            its box where it is the only prompt.
+            its box where no box is given.
         multimask_output: True for three candidates, False for the single mask, None for the
             paper's rule (section 3): three for one prompt, the single one for several.
         return_logits: logits instead of bool masks.
@@ -255,7 +255,7 @@ class SamPredictor:
         labels = as_array(point_labels, "point_labels", np.int64)
         corners = as_array(boxes, "boxes", np.float64)
         logits = as_mask_input(mask_input, self.model, size)
-        if coords is None and corners is None:
+        if corners is None:
             corners = boxes_of(mask_input)
         if coords is not None:
             coords = coords[None] if coords.ndim == 2 else coords

@@ -2,7 +2,7 @@
 
 import type { InferenceSession, Tensor } from "onnxruntime-web";
 import { EMPTY, type MaskCrop, type Size } from "../masks/crop";
-import { levelsOf, maskPrompt } from "../masks/prompt";
+import { maskPrompt } from "../masks/prompt";
 import { Upscaler } from "../masks/upsample";
 import type { Prompt } from "../types";
 import type { Constants } from "./constants";
@@ -113,22 +113,12 @@ export class Model {
     return mask === EMPTY ? mask : { ...mask, x: mask.x + crop.x, y: mask.y + crop.y };
   }
 
-  /** A mask of the image as logits for a mask prompt, at levels that the model itself uses. */
-  async maskPrompt(mask: MaskCrop): Promise<Float32Array> {
-    const image = this.prepared();
-    const { crop, input } = image.frame;
-    const { low_res: n, img_size: side, tokens, mask_prompt: rule } = this.constants;
-    let { levels } = rule;
-    if (mask.w > 0) {
-      const box: Prompt = {
-        kind: "box",
-        box: [mask.x, mask.y, mask.x + mask.w - 1, mask.y + mask.h - 1],
-      };
-      const { logits } = await this.run(image, [box], null, false);
-      levels = levelsOf(this.ofToken(logits, tokens.single), n, side, input, rule.levels);
-    }
+  /** A mask of the image as logits for a mask prompt. */
+  maskPrompt(mask: MaskCrop): Float32Array {
+    const { crop, input } = this.prepared().frame;
+    const { low_res: n, img_size: side, mask_prompt: rule } = this.constants;
     const inCrop = { ...mask, x: mask.x - crop.x, y: mask.y - crop.y };
-    return maskPrompt(inCrop, { width: crop.w, height: crop.h }, n, side, input, rule, levels);
+    return maskPrompt(inCrop, { width: crop.w, height: crop.h }, n, side, input, rule);
   }
 
   /** bestOnly: the logits of the best candidate alone. */

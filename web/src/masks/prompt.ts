@@ -1,26 +1,18 @@
-/**
- * A binary mask as a mask prompt: low-res logits with a soft edge and the levels that the model
- * itself uses inside and outside (Python's `mask_prompt`, which takes fixed levels).
- */
+/** A binary mask as a mask prompt: low-res logits with a soft edge (Python's `mask_prompt`). */
 
 import type { MaskCrop, Size } from "./crop";
 
-/** Logits far inside (above 0) and far outside (below 0). */
-export type Levels = readonly [number, number];
-
-/** The usual levels, and how soft an edge is, in low-res cells. */
 export interface MaskPromptRule {
-  readonly levels: Levels;
+  /** Logits far inside (above 0) and far outside (below 0). */
+  readonly levels: readonly [number, number];
+  /** How soft an edge is, in low-res cells. */
   readonly sigma: number;
   readonly radius: number;
 }
 
 const SMALLEST = 1e-3;
 
-/**
- * n x n logits for a mask of an image; inputSize is the image inside the model's square input.
- * levels: the rule's own, or those of `levelsOf`.
- */
+/** n x n logits for a mask of an image; inputSize is the image inside the model's square input. */
 export function maskPrompt(
   mask: MaskCrop,
   size: Size,
@@ -28,7 +20,6 @@ export function maskPrompt(
   imgSize: number,
   inputSize: Size,
   rule: MaskPromptRule,
-  levels: Levels = rule.levels,
 ): Float32Array {
   const columns = shrinking(size.width, inputSize.width, imgSize, n);
   const rows = shrinking(size.height, inputSize.height, imgSize, n);
@@ -45,35 +36,9 @@ export function maskPrompt(
   const logits = new Float32Array(n * n);
   for (let i = 0; i < logits.length; i++) {
     const value = inside[i]! > 0 ? (2 * soft[i]!) / Math.max(ridge[i]!, SMALLEST) - 1 : -1;
-    logits[i] = value > 0 ? value * levels[0] : value * -levels[1];
+    logits[i] = value > 0 ? value * rule.levels[0] : value * -rule.levels[1];
   }
   return logits;
-}
-
-/**
- * Levels from the model's own answer to the box around the mask: medians inside and outside, the
- * usual ones where the answer has no such side.
- */
-export function levelsOf(
-  logits: Float32Array, n: number, imgSize: number, inputSize: Size, usual: Levels,
-): Levels {
-  const rows = Math.max(1, Math.floor((inputSize.height * n) / imgSize));
-  const columns = Math.max(1, Math.floor((inputSize.width * n) / imgSize));
-  const above: number[] = [];
-  const below: number[] = [];
-  for (let y = 0; y < rows; y++) {
-    for (let x = 0; x < columns; x++) {
-      const value = logits[y * n + x]!;
-      if (value > 0) above.push(value);
-      else if (value < 0) below.push(value);
-    }
-  }
-  return [lowerMedian(above) ?? usual[0], lowerMedian(below) ?? usual[1]];
-}
-
-function lowerMedian(values: number[]): number | undefined {
-  values.sort((a, b) => a - b);
-  return values[(values.length - 1) >> 1];
 }
 
 /** For each cell the pixels of the image that it averages, with their weights. */
