@@ -96,6 +96,11 @@ def test_the_predictor_takes_a_mask_at_the_size_of_the_image_and_its_box_with_it
     other = {"box": np.array([30, 10, 110, 90])}
     own = predictor.predict(mask_input=mask, **other)[2]
     np.testing.assert_array_equal(own, predictor.predict(mask_input=logits, **other)[2])
+    corners = {"point_coords": [[30, 10], [110, 90]], "point_labels": [2, 3]}  # a box, too
+    own = predictor.predict(mask_input=mask, **corners)[2]
+    np.testing.assert_array_equal(own, predictor.predict(mask_input=logits, **corners)[2])
+    assert len(predictor.predict(mask_input=mask, multimask_output=None)[0]) == 3  # one prompt
+    assert len(predictor.predict(mask_input=mask, box=box, multimask_output=None)[0]) == 1
     masks, _, _ = predictor.predict_many(mask_input=np.stack([mask, ~mask]))
     assert masks.shape == (2, 3, 100, 150)
     empty = predictor.predict(mask_input=np.zeros((100, 150), bool))[2]

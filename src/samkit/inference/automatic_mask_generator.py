@@ -23,7 +23,7 @@ from samkit.pixels import from_array
 
 Record = dict[str, Any]
 
-SETTINGS = {field.name for field in dataclasses.fields(AutomaticMaskSettings)}
+_SETTINGS = {field.name for field in dataclasses.fields(AutomaticMaskSettings)}
 
 
 class SamAutomaticMaskGenerator:
@@ -127,12 +127,12 @@ class SamAutomaticMaskGenerator:
     postprocess_small_regions = staticmethod(postprocess_small_regions)
 
     def __getattr__(self, name: str) -> Any:
-        if name not in SETTINGS:
+        if name not in _SETTINGS:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return getattr(self.settings, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in SETTINGS:
+        if name in _SETTINGS:
             self.settings = dataclasses.replace(self.settings, **{name: value})
         else:
             super().__setattr__(name, value)

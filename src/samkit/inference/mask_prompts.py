@@ -82,7 +82,10 @@ def as_mask_input(given: ArrayLike | None, sam: Sam, image_size: Size) -> NDArra
 
 
 def boxes_of(given: ArrayLike | None) -> NDArray[np.float64] | None:
-    """B x 4 boxes (XYXY) around masks of the user's own; None for logits and for empty masks."""
+    """B x 4 boxes (XYXY) around masks of the user's own.
+
+    None for logits, and for all masks where one of them is empty.
+    """
     masks = np.asarray(given)
     if masks.dtype != bool:
         return None

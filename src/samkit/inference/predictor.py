@@ -4,6 +4,7 @@ The image is embedded once; each call then only runs the light decoder. Results 
 ordinary tensors (made under `torch.no_grad`), so that a decoder may be trained on them.
 """
 
+import dataclasses
 import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ from samkit.inference.transforms import ResizeLongestSide, Size
 from samkit.inference.upscaling import Upscaler
 from samkit.masks.regions import remove_small_regions as without_small
 from samkit.modeling import Sam
+from samkit.modeling.prompt_encoder import LABEL_BOTTOM_RIGHT, LABEL_TOP_LEFT
 from samkit.pixels import from_array
 
 BATCH_BYTES = 1 << 28
@@ -182,7 +184,8 @@ class SamPredictor:
         """Masks for B sets of prompts at once, each meaning its own object.
 
         point_coords: B x N x 2, or N x 2 for all sets alike; point_labels: B x N, or N; boxes:
-            B x 4; mask_input: B x 1 x n x n logits or B x H x W bool. The rest as in `predict`.
+            B x 4; mask_input: B x 1 x n x n logits or B x H x W bool. One row serves all sets
+            where the others have more. The rest as in `predict`.
         Returns masks B x K x H x W, predicted IoU B x K, low-res logits B x K x n x n; UsageError
         where there is no memory for so many masks (`predict_batches` needs less).
         """
@@ -207,6 +210,8 @@ class SamPredictor:
 
         chunk: how many; by default what suits the device, and no more than `BATCH_BYTES` hold.
         """
+        if chunk is not None and chunk < 1:
+            raise UsageError(f"chunk must be at least 1, not {chunk}.")
         embedding = self._require_image()
         height, width = embedding.original_size
         prompts = self._prompts(point_coords, point_labels, boxes, mask_input)
@@ -255,7 +260,8 @@ class SamPredictor:
         labels = as_array(point_labels, "point_labels", np.int64)
         corners = as_array(boxes, "boxes", np.float64)
         logits = as_mask_input(mask_input, self.model, size)
-        if corners is None:
+        boxes_of_masks = corners is None and not _hold_corners(labels)
+        if boxes_of_masks:
             corners = boxes_of(mask_input)
         if coords is not None:
             coords = coords[None] if coords.ndim == 2 else coords
@@ -267,13 +273,14 @@ class SamPredictor:
             if corners.shape[-1] != 4 or corners.ndim != 2:
                 raise UsageError(f"boxes must be Bx4 (x0, y0, x1, y1), not {corners.shape}.")
             corners = self.transform.apply_boxes(corners, size)
-        return prompting.checked(
+        prompts = prompting.checked(
             self.model,
             _tensor(coords),
             None if labels is None else torch.from_numpy(labels),
             _tensor(corners),
             _tensor(logits),
         )
+        return dataclasses.replace(prompts, boxes_of_masks=boxes_of_masks)
 
     @torch.no_grad()
     def _predict(
@@ -342,6 +349,11 @@ def _as_arrays(masks: Tensor, scores: Tensor, low_res: Tensor, least_region: int
             row[:] = without_small(row, least_region, "holes")[0]
             row[:] = without_small(row, least_region, "islands")[0]
     return Prediction(result, scores.cpu().numpy(), low_res.cpu().numpy())
+
+
+def _hold_corners(labels: NDArray[np.int64] | None) -> bool:
+    """Whether there is a box among points."""
+    return labels is not None and bool(np.isin(labels, (LABEL_TOP_LEFT, LABEL_BOTTOM_RIGHT)).any())
 
 
 def _tensor(array: NDArray[Any] | None) -> Tensor | None:

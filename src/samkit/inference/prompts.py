@@ -25,6 +25,8 @@ class Prompts:
     """B x 4 XYXY."""
     masks: Tensor | None = None
     """B x 1 x n x n logits."""
+    boxes_of_masks: bool = False
+    """Whether the boxes are those of the masks and say nothing of their own."""
 
     def __len__(self) -> int:
         for part in (self.coords, self.boxes, self.masks):
@@ -49,9 +51,11 @@ class Prompts:
         """Whether no row holds more than one prompt, so that three candidates answer it.
 
         The paper's rule (section 3, "Resolving ambiguity"): several prompts seldom leave a doubt
-        and get the single mask. A box counts once, also as two corners; a mask counts as well.
+        and get the single mask. A box counts once, also as two corners; a mask counts as well, and
+        once with its box.
         """
-        count = int(self.boxes is not None) + int(self.masks is not None)
+        boxes = None if self.boxes_of_masks else self.boxes
+        count = int(boxes is not None) + int(self.masks is not None)
         if self.labels is not None and self.labels.numel():
             real = (self.labels != LABEL_PADDING).sum(1)
             first, second = self.labels == LABEL_TOP_LEFT, self.labels == LABEL_BOTTOM_RIGHT
@@ -75,7 +79,8 @@ def checked(
         raise UsageError("Points need coordinates and labels; give point_labels with point_coords.")
     if coords is not None and labels is not None:
         _expect("Point coordinates", coords, coords.dim() == 3 and coords.shape[-1] == 2, "BxNx2")
-        _expect("Point labels", labels, labels.shape == coords.shape[:2], "BxN as the coordinates")
+        fits = labels.dim() == 2 and labels.shape[1] == coords.shape[1]
+        _expect("Point labels", labels, fits, "BxN as the coordinates")
         if not bool(((labels >= LABEL_PADDING) & (labels <= LABEL_BOTTOM_RIGHT)).all()):
             raise UsageError(
                 "Point labels must be 1 (foreground), 0 (background), 2 and 3 (corners of a box) "
