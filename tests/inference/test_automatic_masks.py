@@ -10,7 +10,12 @@ import pytest
 import torch
 
 from samkit.errors import ImageError, UsageError
-from samkit.inference import PRESETS, AutomaticMaskSettings, SamAutomaticMaskGenerator
+from samkit.inference import (
+    PRESETS,
+    AutomaticMaskSettings,
+    SamAutomaticMaskGenerator,
+    SamPredictor,
+)
 from samkit.inference import automatic_mask_generator as module
 from samkit.masks import rle
 from samkit.modeling import VARIANTS, Sam
@@ -227,6 +232,50 @@ def test_a_model_with_fine_features_and_prompt_maps_works(coffee):
     )
     records = generator.generate(coffee)
     assert len(records) > 10
+
+
+def test_masks_are_asked_for_again_by_point_and_box(trained, coffee):
+    """Against the predictor, asked for each point's masks and then with the box of each."""
+    side = min(coffee.shape[:2])
+    coffee = coffee[:side, :side]  # no padding, which boxes know nothing of
+    settings = AutomaticMaskSettings(
+        points_per_side=4, stability_score_thresh=0, box_nms_thresh=1.0, pred_iou_thresh=0.3
+    )
+    again = dataclasses.replace(settings, ask_again=True)
+    found = SamAutomaticMaskGenerator.from_settings(trained, again).generate(coffee)
+    predictor = SamPredictor(trained)
+    predictor.set_image(coffee)
+    grid = (np.stack(np.meshgrid(range(4), range(4)), -1).reshape(-1, 1, 2) + 0.5) / 4
+    points = grid * side
+    labels = np.ones((16, 1), int)
+    _, scores, low = predictor.predict_many(points, labels)
+    cell = trained.image_encoder.img_size / low.shape[-1]
+    scale = side / trained.image_encoder.img_size
+    wanted = []
+    for point, k in np.argwhere(scores > 0.3):
+        rows = np.flatnonzero((low[point, k] > 0).any(1))
+        columns = np.flatnonzero((low[point, k] > 0).any(0))
+        corners = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+        box = (np.array(corners) * cell - [0, 0, 1, 1]) * scale
+        (mask,), (score,), _ = predictor.predict(points[point], labels[point], box, None, False)
+        if score > 0.3 and mask.any():
+            wanted.append((score, mask))
+    assert len(found) == len(wanted) > 5
+    for record, (score, mask) in zip(found, sorted(wanted, key=lambda one: -one[0]), strict=True):
+        assert record["predicted_iou"] == pytest.approx(score, abs=1e-4)
+        assert (record["segmentation"] != mask).mean() < 1e-3
+
+
+def test_what_was_asked_again_is_chosen_from_with_the_same_thresholds(trained, coffee):
+    settings = AutomaticMaskSettings(points_per_side=4, **LOW, ask_again=True)
+    generator = SamAutomaticMaskGenerator.from_settings(trained, settings, "coco_rle")
+    candidates = generator.candidates(coffee)
+    assert generator.select(candidates) == generator.generate(coffee)
+    smaller = dataclasses.replace(settings, max_mask_share=0.1)
+    assert len(generator.select(candidates, smaller)) < len(candidates)
+    for change in ({"pred_iou_thresh": 0.5}, {"box_nms_thresh": 0.5}, {"ask_again": False}):
+        with pytest.raises(UsageError, match=next(iter(change))):
+            generator.select(candidates, dataclasses.replace(settings, **change))
 
 
 MEASURE = """

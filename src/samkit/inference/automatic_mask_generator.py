@@ -158,7 +158,8 @@ class SamAutomaticMaskGenerator:
         """The half of `generate` that runs the model: all that `select` may choose from.
 
         Masks below the floors (or this generator's thresholds, where these are lower) are left
-        out. Of each mask a part of its low-res logits is held in memory, at most n x n x 4 bytes.
+        out; where masks are asked for again (`ask_again`), those below its thresholds. Of each mask
+        a part of its low-res logits is held in memory, at most n x n x 4 bytes.
         """
         pixels = from_array(image)
         settings = lowered(self.settings, pred_iou_floor, stability_floor)

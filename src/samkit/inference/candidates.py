@@ -24,8 +24,11 @@ from samkit.inference.settings import AutomaticMaskSettings
 from samkit.inference.transforms import ResizeLongestSide, Size
 from samkit.inference.upscaling import Upscaler, Window
 from samkit.masks.crops import crop_boxes
+from samkit.masks.nms import nms
+from samkit.masks.regions import remove_small_regions
+from samkit.masks.runs import window_of
 from samkit.modeling import Sam
-from samkit.modeling.mask_decoder import MULTI
+from samkit.modeling.mask_decoder import MULTI, SINGLE
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]
@@ -121,34 +124,28 @@ def _find_in_crop(
         coords = coords.float()
     coords = coords.to(sam.device)[:, None]
     labels = torch.ones(coords.shape[:2], dtype=torch.int64, device=sam.device)
-    decoder = PromptDecoder(sam, embedding, Prompts(coords, labels))
-
-    def find_some(rows: slice) -> _Found:
-        prompts, predicted, low = _good_masks(decoder, rows, settings)
-        return _worth_keeping(upscaler, prompts, predicted, low, settings, sam.mask_threshold)
-
-    step = min(settings.points_per_batch, prompts_at_once(sam))
-    parts = []
-    for rows, found in zip(
-        slices(len(points), step),
-        on_separate_cores(find_some, slices(len(points), step), sam.device),
-        strict=True,
-    ):
-        parts.append(found)
-        advance(rows.stop - rows.start)
+    asking = _Asking(sam, embedding, upscaler, settings)
+    found = asking.answers(Prompts(coords, labels), MULTI, advance)
+    numbers = found.prompts
+    if settings.ask_again and numbers:
+        boxes = asking.boxes(found).to(coords)
+        best = nms(boxes, found.scores, settings.box_nms_thresh).tolist()
+        asked = [numbers[i] for i in best]
+        found = asking.answers(Prompts(coords[asked], labels[asked], boxes[best]), SINGLE)
+        numbers = [asked[row] for row in found.prompts]
     return CropCandidates(
         crop_box,
         upscaler,
-        points[[prompt for part in parts for prompt in part.prompts]],
-        torch.cat([*(part.scores for part in parts), torch.empty(0)]),
-        torch.cat([*(part.stability for part in parts), torch.empty(0)]),
-        [window for part in parts for window in part.cells],
-        [low for part in parts for low in part.logits],
+        points[numbers],
+        found.scores,
+        found.stability,
+        found.cells,
+        found.logits,
     )
 
 
 class _Found(NamedTuple):
-    """The candidates of a few prompts: of each its prompt's index, and as in `CropCandidates`."""
+    """The candidates of some prompts: of each its prompt's index, and as in `CropCandidates`."""
 
     prompts: list[int]
     scores: Tensor
@@ -157,17 +154,73 @@ class _Found(NamedTuple):
     logits: list[Tensor]
 
 
+@dataclass(frozen=True)
+class _Asking:
+    """The model, asked about one crop."""
+
+    sam: Sam
+    embedding: ImageEmbedding
+    upscaler: Upscaler
+    settings: AutomaticMaskSettings
+
+    def answers(
+        self, prompts: Prompts, tokens: slice, advance: Callable[[int], None] = lambda _: None
+    ) -> _Found:
+        """What is worth keeping of the masks of some output tokens, a few prompts at a time."""
+        sam, settings = self.sam, self.settings
+        decoder = PromptDecoder(sam, self.embedding, prompts)
+
+        def ask(rows: slice) -> _Found:
+            good = _good_masks(decoder, rows, tokens, settings)
+            return _worth_keeping(self.upscaler, *good, settings, sam.mask_threshold)
+
+        step = min(settings.points_per_batch, prompts_at_once(sam))
+        parts = []
+        for rows, found in zip(
+            slices(len(prompts), step),
+            on_separate_cores(ask, slices(len(prompts), step), sam.device),
+            strict=True,
+        ):
+            parts.append(found)
+            advance(rows.stop - rows.start)
+        return _Found(
+            [prompt for part in parts for prompt in part.prompts],
+            torch.cat([*(part.scores for part in parts), torch.empty(0)]),
+            torch.cat([*(part.stability for part in parts), torch.empty(0)]),
+            [window for part in parts for window in part.cells],
+            [low for part in parts for low in part.logits],
+        )
+
+    def boxes(self, found: _Found) -> Tensor:
+        """XYXY of the first and last pixels of each candidate, in pixels of the model's input.
+
+        Of low-res masks, whose specks count as little as those of the masks that are kept.
+        """
+        height, width = self.embedding.original_size
+        rows, cols = self.upscaler.valid_size
+        least = self.settings.min_mask_region_area * rows * cols / (height * width)
+        boxes = []
+        for low, cells in zip(found.logits, found.cells, strict=True):
+            mask = (low > self.sam.mask_threshold).numpy()
+            mask, _ = remove_small_regions(mask, least, "islands")
+            window = window_of(mask if mask.any() else ~mask)
+            top, left = cells.top + window.top, cells.left + window.left
+            boxes.append((left, top, cells.left + window.right, cells.top + window.bottom))
+        side = self.sam.prompt_encoder.input_image_size[0] / self.upscaler.low_size
+        return torch.tensor(boxes) * side - torch.tensor([0.0, 0.0, 1.0, 1.0])
+
+
 def _good_masks(
-    decoder: PromptDecoder, rows: slice, settings: AutomaticMaskSettings
+    decoder: PromptDecoder, rows: slice, tokens: slice, settings: AutomaticMaskSettings
 ) -> tuple[list[int], Tensor, Tensor]:
-    """Masks with a good predicted IoU: indices of their points, IoU (CPU), low-res P x n x n."""
+    """Masks with a good predicted IoU: indices of their prompts, IoU (CPU), low-res P x n x n."""
     state = decoder.states(rows)
-    predicted = state.iou[:, MULTI].float().cpu()
+    predicted = state.iou[:, tokens].float().cpu()
     good = torch.ones_like(predicted).bool()
     if settings.pred_iou_thresh > 0:  # officially the filter is otherwise off
         good = predicted > settings.pred_iou_thresh
     prompts = good.any(1).nonzero()[:, 0]
-    low = decoder.masks(state, MULTI, prompts.to(state.iou.device))
+    low = decoder.masks(state, tokens, prompts.to(state.iou.device))
     wanted = good[prompts]
     of_prompt = (prompts[:, None] + rows.start).expand_as(wanted)[wanted].tolist()
     return of_prompt, predicted[good], low[wanted.to(low.device)].float()

@@ -37,6 +37,8 @@ class AutomaticMaskSettings:
     """Drop masks whose every part is smaller than that, instead of keeping the largest part."""
     max_mask_share: float = 1.0
     """Drop masks that cover a larger part of the image than this, 0 to 1."""
+    ask_again: bool = False
+    """Ask for each mask once more, by its point and its box together, and keep that answer."""
 
     def __post_init__(self) -> None:
         """Raises UsageError where a number makes no sense."""
@@ -92,6 +94,7 @@ class AutomaticMaskSettings:
             stability_score_thresh=0.4,
             box_nms_thresh=0.5,
             min_mask_region_area=100,
+            ask_again=True,
         )
 
 
@@ -107,13 +110,23 @@ SEEN_BY_THE_MODEL = (
     "crop_n_layers",
     "crop_overlap_ratio",
     "crop_n_points_downscale_factor",
+    "ask_again",
 )
 """Settings that cannot be changed without running the model again."""
+
+DECIDE_WHAT_IS_ASKED_AGAIN = (
+    "pred_iou_thresh",
+    "stability_score_thresh",
+    "box_nms_thresh",
+    "min_mask_region_area",
+)
+"""Neither can these, where masks are asked for again."""
 
 
 def require_selectable(found: AutomaticMaskSettings, wanted: AutomaticMaskSettings) -> None:
     """UsageError where candidates that were found with some settings do not suffice for others."""
-    for name in SEEN_BY_THE_MODEL:
+    seen = SEEN_BY_THE_MODEL + (DECIDE_WHAT_IS_ASKED_AGAIN if found.ask_again else ())
+    for name in seen:
         if getattr(found, name) != getattr(wanted, name):
             raise UsageError(
                 f"The candidates were found with {name} {getattr(found, name)}, so that "
@@ -130,7 +143,9 @@ def require_selectable(found: AutomaticMaskSettings, wanted: AutomaticMaskSettin
 def lowered(
     settings: AutomaticMaskSettings, pred_iou: float, stability: float
 ) -> AutomaticMaskSettings:
-    """The settings with thresholds of at most these."""
+    """The settings with thresholds of at most these, where what is kept can be chosen later."""
+    if settings.ask_again:
+        return settings
     return dataclasses.replace(
         settings,
         pred_iou_thresh=min(settings.pred_iou_thresh, pred_iou),

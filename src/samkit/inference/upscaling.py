@@ -58,7 +58,7 @@ class Upscaler:
         original_size: Size,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.original_size = original_size
+        self.low_size, self.original_size = low_size, original_size
         self._rows = _Axis(low_size, img_size, input_size[0], original_size[0], device)
         self._cols = _Axis(low_size, img_size, input_size[1], original_size[1], device)
 
