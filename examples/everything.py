@@ -11,9 +11,7 @@ from samkit import images
 from samkit.datasets.store import StoreWriter
 from samkit.inference import AutomaticMaskSettings
 
-settings = AutomaticMaskSettings(
-    points_per_side=12, pred_iou_thresh=0.6, stability_score_thresh=0.8
-)
+settings = AutomaticMaskSettings(points_per_side=8, pred_iou_thresh=0.6, stability_score_thresh=0.8)
 generator = samkit.SamAutomaticMaskGenerator.from_settings(
     samkit.load("default"), settings, output_mode="coco_rle"
 )

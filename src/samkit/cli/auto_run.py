@@ -13,7 +13,7 @@ from samkit.datasets.formats import copy_of, files_of, is_done, open_writer
 from samkit.datasets.losses import loss_sentence
 from samkit.datasets.writing import PairWriter
 from samkit.errors import FormatError, ImageError, UsageError
-from samkit.inference.settings import AutomaticMaskSettings
+from samkit.inference.settings import PRESETS, AutomaticMaskSettings
 
 if TYPE_CHECKING:
     from samkit.inference.automatic_mask_generator import SamAutomaticMaskGenerator
@@ -91,12 +91,19 @@ def run(job: Job, load: Callable[[], "Sam"], *, force: bool) -> int:
     if lost := loss_sentence(job.format, writer.losses):
         print(lost)
     if session.images and not session.masks:
-        print(
-            f"No mask was kept: none has a predicted IoU above {job.settings.pred_iou_thresh:g} "
-            f"and a stability score of {job.settings.stability_score_thresh:g}. Lower "
-            "--pred-iou-thresh and --stability-score-thresh, or take --preset small."
-        )
+        print(_no_mask(job.settings))
     return 1 if session.failed else 0
+
+
+def _no_mask(settings: AutomaticMaskSettings) -> str:
+    predicted_iou, stability = settings.pred_iou_thresh, settings.stability_score_thresh
+    small = PRESETS["small"]
+    lower = predicted_iou > small.pred_iou_thresh or stability > small.stability_score_thresh
+    return (
+        f"No mask was kept. Lower --pred-iou-thresh (now {predicted_iou:g}) and "
+        f"--stability-score-thresh (now {stability:g})"
+        f"{', or take --preset small' if lower else ''}."
+    )
 
 
 class _Session:
