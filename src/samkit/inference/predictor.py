@@ -291,8 +291,9 @@ class SamPredictor:
         b, k = len(prompts), self._masks_of_a_set(multimask)
         n = self.model.prompt_encoder.mask_input_size[0]
         dtype = torch.float32 if return_logits else torch.bool
-        masks = self._empty((b, k, *embedding.original_size), dtype)
-        low_res = self._empty((b, k, n, n), torch.float32)
+        shape, low_shape = (b, k, *embedding.original_size), (b, k, n, n)
+        masks = self._empty(shape, dtype, besides=math.prod(low_shape) * torch.float32.itemsize)
+        low_res = self._empty(low_shape, torch.float32)
         scores = torch.empty(b, k, device=self.device)
         done = 0
         for low, iou in decode(self.model, embedding, prompts, multimask):
@@ -305,11 +306,11 @@ class SamPredictor:
     def _masks_of_a_set(self, multimask: bool) -> int:
         return self.model.mask_decoder.num_mask_tokens - 1 if multimask else 1
 
-    def _empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """Room for a result; UsageError where there is none."""
+    def _empty(self, shape: tuple[int, ...], dtype: torch.dtype, besides: int = 0) -> Tensor:
+        """Room for a result; UsageError where there is none, or none for further bytes besides."""
         needed = math.prod(shape) * dtype.itemsize
         try:
-            if self.device.type == "cpu" and needed > memory_left():
+            if self.device.type == "cpu" and needed + besides > memory_left():
                 raise MemoryError
             return torch.empty(shape, dtype=dtype, device=self.device)
         except (MemoryError, RuntimeError) as error:
