@@ -67,10 +67,10 @@ const pixels = new WeakMap<Candidate, Promise<MaskCrop>>();
 /** The object's pixels at the size of the image; those of an answer are made once. */
 export async function pixelsOf({ state, candidate }: Draft): Promise<MaskCrop> {
   if (state.mask) return state.mask;
-  if (!candidate) return EMPTY;
+  if (!candidate || !state.frame) return EMPTY;
   let made = pixels.get(candidate);
   if (!made) {
-    pixels.set(candidate, (made = decoder.full(candidate.logits)));
+    pixels.set(candidate, (made = decoder.full(candidate.logits, state.frame)));
     made.catch(() => pixels.delete(candidate));
   }
   return made;

@@ -18,6 +18,8 @@ export interface DraftState {
   readonly before: Float32Array | null;
   readonly candidates: readonly Candidate[];
   readonly chosen: number;
+  /** What was encoded when the candidates were made. */
+  readonly frame: Frame | null;
   /** Pixels, where the object was painted or loaded; null while a candidate stands for it. */
   readonly mask: MaskCrop | null;
   /** Predicted IoU of `mask`, where it is as the decoder gave it. */
@@ -25,7 +27,8 @@ export interface DraftState {
 }
 
 export const BLANK: DraftState = {
-  prompts: [], record: [], before: null, candidates: [], chosen: 0, mask: null, iou: null,
+  prompts: [], record: [], before: null,
+  candidates: [], chosen: 0, frame: null, mask: null, iou: null,
 };
 
 export class Draft {
@@ -43,8 +46,6 @@ export class Draft {
     public origin: MaskObject | null,
     public labels: string[],
     histories: Map<string, History<DraftState>>,
-    /** What was encoded when its candidates were made. */
-    public frame: Frame | null,
   ) {
     this.history = histories.get(id) ?? new History<DraftState>();
     histories.set(id, this.history);

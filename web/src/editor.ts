@@ -34,7 +34,7 @@ const newId = (): string => crypto.randomUUID();
 /** The draft at hand; a new object where there is none. */
 export function ensureDraft(): Draft {
   if (draft.value) return draft.value;
-  const made = new Draft(newId(), null, [], histories, frame.value);
+  const made = new Draft(newId(), null, [], histories);
   draft.value = made;
   return made;
 }
@@ -50,9 +50,10 @@ export const prompt = (...given: Prompt[]): Promise<void> =>
   inTurn(async () => {
     if (!(await answerable())) return;
     stopHover();
+    const encoded = frame.value;
     const current = ensureDraft();
     const { state } = current;
-    const refined = await refinedBy(state);
+    const refined = await refinedBy(current);
     const kept = given.some(({ kind }) => kind === "box")
       ? refined.prompts.filter(({ kind }) => kind !== "box")
       : refined.prompts;
@@ -60,9 +61,8 @@ export const prompt = (...given: Prompt[]): Promise<void> =>
     busy.value = true;
     try {
       const { candidates } = await decode(prompts, refined.before);
-      current.frame = frame.value;
       current.change({
-        prompts, before: refined.before, candidates, chosen: 0, mask: null, iou: null,
+        ...BLANK, prompts, before: refined.before, candidates, frame: encoded,
         record: [...state.record, ...given],
       });
     } finally {
@@ -72,11 +72,15 @@ export const prompt = (...given: Prompt[]): Promise<void> =>
   });
 
 /**
- * What a next prompt refines: the earlier logits, or the object's own pixels as a mask prompt, which
- * their box goes with as in Python's predictor.
+ * What a next prompt refines: the earlier logits, or, where there are none of what is encoded now,
+ * the object's own pixels as a mask prompt, which their box goes with as in Python's predictor.
  */
-async function refinedBy({ mask, prompts, candidates, chosen }: DraftState) {
-  if (!mask) return { prompts, before: candidates[chosen]?.logits ?? null };
+async function refinedBy(current: Draft) {
+  const { state, candidate } = current;
+  if (!state.mask && (!candidate || state.frame === frame.value)) {
+    return { prompts: state.prompts, before: candidate?.logits ?? null };
+  }
+  const mask = await pixelsOf(current);
   if (isEmpty(mask)) return { prompts: [], before: null };
   const { x, y, w, h } = tight(mask);
   const around: Prompt = { kind: "box", box: [x, y, x + w - 1, y + h - 1] };
@@ -99,7 +103,8 @@ export function chooseAt(chosen: number): void {
 }
 
 /** Turns the answer of the decoder into pixels, for tools that paint them. */
-export async function realise(current = ensureDraft()): Promise<Draft> {
+export async function realise(): Promise<Draft> {
+  const current = ensureDraft();
   if (!current.state.mask) {
     const iou = current.candidate?.iou ?? null;
     const mask = await pixelsOf(current);
@@ -126,7 +131,7 @@ export function painted(current: Draft, mask: MaskCrop, by: "brush" | "eraser" |
 export const undo = (): Promise<void> =>
   inTurn(() => {
     if (draft.value?.history.canUndo) travel("undo");
-    else if (!draft.value?.changed) return bringBack();
+    else if (!draft.value?.changed) bringBack();
   });
 
 export const redo = (): Promise<void> => inTurn(() => travel("redo"));
@@ -146,7 +151,7 @@ function travel(way: "undo" | "redo"): void {
 }
 
 /** A cancelled object is at hand again, as it was; a deleted one is put anew. */
-async function bringBack(): Promise<void> {
+function bringBack(): void {
   const last = gone.value.at(-1);
   if (!last || !mayChange()) return;
   gone.value = gone.value.slice(0, -1);
@@ -158,7 +163,6 @@ async function bringBack(): Promise<void> {
   const unchanged = draft.value;
   unchanged?.end(0);
   last.origin = byId(last.id) ?? last.origin;
-  if (last.frame !== frame.value) await realise(last);
   histories.set(last.id, last.history);
   draft.value = last;
   showObjects([unchanged?.origin?.mask, last.origin?.mask]);
@@ -176,10 +180,7 @@ export const cancel = (): Promise<void> =>
 
 export function leave(current: Draft): void {
   histories.delete(current.id);
-  if (current.changed && !current.empty) {
-    remember(current);
-    pixelsOf(current).catch(failed); // while the decoder has what they were asked of
-  }
+  if (current.changed && !current.empty) remember(current);
   forgetDraft(current.id);
   current.end(0);
   stopHover();

@@ -106,7 +106,7 @@ export function showLive(changed?: Rect): void {
   const tentative = !current || current.empty;
   const candidate = current?.candidate ?? (tentative && !stroke ? hover.value : null);
   if (candidate !== lastShown.candidate) {
-    const encoded = current?.candidate ? current.frame : frame.value;
+    const encoded = current?.candidate ? current.state.frame : frame.value;
     lastShown = { candidate, shown: shownOf(candidate, encoded) };
   }
   live.set(

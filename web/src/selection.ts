@@ -12,7 +12,7 @@ import { rememberLabels } from "./labels";
 import { decode } from "./masks/rle";
 import { objectOf, type MaskObject } from "./objects";
 import { showLive, showObjects, stage } from "./scene";
-import { draft, draftChanges, failed, frame, keyOf, mayChange, objects, say, session } from "./state";
+import { draft, draftChanges, failed, keyOf, mayChange, objects, say, session } from "./state";
 import type { Instance } from "./types";
 
 /** Opens an object to be changed, after what is at hand was committed. */
@@ -26,7 +26,7 @@ export async function select(id: string): Promise<void> {
     if (object.instance.hidden) update(object, { hidden: false });
     stopHover();
     const opened = byId(id)!;
-    draft.value = new Draft(id, opened, opened.instance.labels, histories, frame.value);
+    draft.value = new Draft(id, opened, opened.instance.labels, histories);
     draftChanges.value++;
     showObjects([opened.mask]);
     showLive();
@@ -81,7 +81,7 @@ export function setObjects(all: MaskObject[]): void {
 /** What was at hand when the image was last closed is at hand again. */
 export function resume(kept: KeptDraft): void {
   const origin = originOf(kept);
-  const made = new Draft(kept.id, origin, kept.labels, histories, frame.value);
+  const made = new Draft(kept.id, origin, kept.labels, histories);
   const { prompts: record, predicted_iou: iou } = kept;
   made.resume({ ...BLANK, record, mask: decode(kept.rle), iou }, kept.seconds);
   draft.value = made;

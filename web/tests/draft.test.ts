@@ -25,12 +25,12 @@ function work(seconds: number): void {
 it("an object's seconds begin where the last one ended; a reopened one adds, and is new to the eye", () => {
   session.timer.restart();
   work(7);
-  const made = new Draft("b", null, [], new Map(), null);
+  const made = new Draft("b", null, [], new Map());
   work(1);
   expect([made.seconds, made.recentSeconds]).toEqual([8, 8]);
   made.end(1);
   work(3);
-  const reopened = new Draft("a", objectOf(instance), [], new Map(), null);
+  const reopened = new Draft("a", objectOf(instance), [], new Map());
   work(2);
   expect([reopened.seconds, reopened.recentSeconds]).toEqual([45, 2]);
   reopened.end(0); // put aside

@@ -45,8 +45,8 @@ export class DecoderClient {
     return this.call({ kind: "decode", prompts, mask, bestOnly });
   }
 
-  full(logits: Float32Array): Promise<MaskCrop> {
-    return this.call({ kind: "full", logits });
+  full(logits: Float32Array, frame: Frame): Promise<MaskCrop> {
+    return this.call({ kind: "full", logits, frame });
   }
 
   maskPrompt(mask: MaskCrop): Promise<Float32Array> {

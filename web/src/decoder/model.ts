@@ -41,7 +41,6 @@ interface Prepared {
   readonly frame: Frame;
   readonly tensors: Record<string, Tensor>;
   readonly preview: Upscaler;
-  full: Upscaler | null;
 }
 
 export class Model {
@@ -77,7 +76,6 @@ export class Model {
       frame,
       tensors: { ...feeds, ...results },
       preview: this.upscaler(frame, previewSize(frame.crop.w, frame.crop.h)),
-      full: null,
     };
     return frame;
   }
@@ -104,12 +102,11 @@ export class Model {
     return { candidates, milliseconds };
   }
 
-  /** The mask of low-res logits, in pixels of the whole image. */
-  full(logits: Float32Array): MaskCrop {
-    const image = this.prepared();
-    const { crop } = image.frame;
-    image.full ??= this.upscaler(image.frame, { width: crop.w, height: crop.h });
-    const mask = image.full.mask(logits, this.constants.mask_threshold);
+  /** The mask of low-res logits, in pixels of the whole image. frame: what was encoded for them. */
+  full(logits: Float32Array, frame: Frame): MaskCrop {
+    const { crop } = frame;
+    const upscaler = this.upscaler(frame, { width: crop.w, height: crop.h });
+    const mask = upscaler.mask(logits, this.constants.mask_threshold);
     return mask === EMPTY ? mask : { ...mask, x: mask.x + crop.x, y: mask.y + crop.y };
   }
 

@@ -8,6 +8,7 @@ import type { Prompt } from "../types";
 import type { Constants } from "./constants";
 import { parseEmbedding } from "./embedding";
 import { Model } from "./model";
+import type { Frame } from "./prompts";
 import { threads } from "./threads";
 
 export type Request =
@@ -19,7 +20,7 @@ export type Request =
     }
   | { kind: "image"; embedding: ArrayBuffer; model: string }
   | { kind: "decode"; prompts: Prompt[]; mask: Float32Array | null; bestOnly: boolean }
-  | { kind: "full"; logits: Float32Array }
+  | { kind: "full"; logits: Float32Array; frame: Frame }
   | { kind: "maskPrompt"; mask: MaskCrop }
   | { kind: "encode"; mask: MaskCrop; size: Size };
 
@@ -67,7 +68,7 @@ async function answer(request: Request): Promise<unknown> {
     case "decode":
       return model.decode(request.prompts, request.mask, request.bestOnly);
     case "full":
-      return model.full(request.logits);
+      return model.full(request.logits, request.frame);
     case "maskPrompt":
       return model.maskPrompt(request.mask);
   }
