@@ -192,11 +192,15 @@ def test_a_stale_change_is_shown_side_by_side_and_both_can_be_kept(
     sides.locator("canvas").first.wait_for()
     assert sides.locator("canvas").count() == sides.count() == 2
     assert "theirs" in sides.nth(1).text_content()
+    person.page.locator("dialog[open] header button").click()
+    person.paint(150)  # another object is at hand
+    person.get("save-state").click()
     person.get("keep-both").click()
+    person.wait_for_masks(3)
     person.wait_until("saved")
     found = annotator.instances(name)
-    assert sorted(i["labels"] for i in found) == [[], ["theirs"]]
-    assert len({pixels(i).sum() for i in found}) == 2
+    assert sorted(i["labels"] for i in found) == [[], [], ["theirs"]]
+    assert len({i["rle"]["counts"] for i in found}) == 3
 
 
 def test_suggestions_are_accepted_and_rejected_by_key_and_no_label_runs_as_script(

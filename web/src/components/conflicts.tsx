@@ -1,6 +1,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import { ACTIVE } from "../colours";
 import { paint } from "../canvas/tint";
+import { cancel, commit } from "../editor";
 import type { Entry } from "../journal";
 import { decode, type Rle } from "../masks/rle";
 import { open } from "../navigation";
@@ -44,25 +45,27 @@ const told = (instance: Instance | null | undefined): string =>
 const nameOf = (id: string): string =>
   images.value.find((summary) => summary.id === id)?.name ?? "its image";
 
-function settle(entry: Entry, instead: Entry | null, shown: Instance | null): void {
+/** Another object that is at hand is kept; of this one, what was settled stands. */
+async function settle(entry: Entry, instead: Entry | null, ...shown: Instance[]): Promise<void> {
   void saver.value?.settle(entry, instead);
   if (entry.image !== image.value?.id) return;
+  await (draft.value?.id === entry.instance ? cancel() : commit());
   const others = objects.value.filter(({ instance }) => instance.id !== entry.instance);
-  if (draft.value?.id === entry.instance) draft.value = null;
-  setObjects(shown ? [...others, objectOf(shown)] : others);
+  setObjects([...others, ...shown.map(objectOf)]);
 }
 
 function Conflict({ entry }: { entry: Entry }) {
   const { value, current, version = 0, seq: _seq, reason, ...rest } = entry;
   const again = (): Entry => ({ ...rest, ...(value && { value }), op: crypto.randomUUID(), state: "waiting" });
-  const mine = () => {
-    settle(entry, { ...again(), base: version }, value ? { ...value, id: entry.instance, version } : null);
-  };
+  const own = (id: string, of: number): Instance[] => (value ? [{ ...value, id, version: of }] : []);
+  const other = current ? [current] : [];
+  const mine = () => settle(entry, { ...again(), base: version }, ...own(entry.instance, version));
   const both = () => {
-    settle(entry, { ...again(), instance: crypto.randomUUID(), base: 0 }, current ?? null);
+    const id = crypto.randomUUID();
     dialog.value = null;
+    return settle(entry, { ...again(), instance: id, base: 0 }, ...other, ...own(id, 0));
   };
-  const theirs = () => settle(entry, null, current ?? null);
+  const theirs = () => settle(entry, null, ...other);
   const here = value && entry.image === image.value?.id;
   if (entry.state === "refused") {
     return (
