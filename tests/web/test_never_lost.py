@@ -30,6 +30,35 @@ def test_what_is_made_offline_is_kept_and_sent_when_the_network_is_back(
     assert len(annotator.instances(name)) == 2
 
 
+def test_what_is_saved_while_its_image_is_read_is_shown(
+    annotator: Any, person: Any, photo: Any
+) -> None:
+    name, other = photo("astronaut"), photo("astronaut")
+    lost, held = [True], []
+
+    def save(route: Any) -> None:
+        route.abort() if lost else route.continue_()
+
+    def hold(route: Any) -> None:
+        route.continue_() if held else held.append((route, route.fetch()))
+
+    person.open(annotator, name)
+    person.page.route("**/operations", save)
+    person.paint(60)
+    person.commit(1)
+    person.wait_until("offline")
+    person.show(other)
+    person.page.route(f"**/api/images/{annotator.image_id(name)}", hold)
+    person.page.get_by_label(f"{name}, ").click()
+    while not held:
+        person.page.wait_for_timeout(20)
+    lost.clear()
+    person.wait_until("saved")
+    held[0][0].fulfill(response=held[0][1])
+    person.wait_for_image(name)
+    person.wait_for_masks(1)
+
+
 def wait_until_kept(person: Any, *drafts: list[Any]) -> None:
     person.until(f"async (wanted) => JSON.stringify(await ({KEPT})()) === wanted", as_json(drafts))
 

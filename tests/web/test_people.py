@@ -48,7 +48,7 @@ def test_a_reviewer_sends_an_image_back_with_a_comment_and_accepts_it_in_the_end
 
 
 def test_an_image_is_skipped_with_a_reason(annotator: Any, person: Any, photo: Any) -> None:
-    name = photo("coffee")
+    name, later, chosen = (photo("coffee") for _ in range(3))
     person.open(annotator, name)
     assert person.get("skip-image").is_disabled()
     person.key("Control+Backspace")
@@ -64,6 +64,18 @@ def test_an_image_is_skipped_with_a_reason(annotator: Any, person: Any, photo: A
     rows = database.execute(query, [annotator.image_id(name)]).fetchall()
     assert rows[-1] == ("skipped", "nothing to see")
     database.close()
+    person.pick(later)
+    held: list[Any] = []
+    asked: list[str] = []
+    person.page.route("**/submit", lambda route: held.append(route))
+    person.page.on("request", lambda request: asked.append(request.url))
+    with person.page.expect_request("**/submit"):
+        person.key("Control+Enter")
+    person.pick(chosen)  # before the answer comes
+    held[0].continue_()
+    person.page.get_by_label(f"{later}, submitted").wait_for()
+    assert not [url for url in asked if "/queue/" in url]
+    assert person.get("image-name").text_content() == chosen
 
 
 def test_who_opens_what_somebody_has_sees_the_name_and_changes_nothing_before_taking_over(

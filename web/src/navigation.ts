@@ -4,7 +4,7 @@ import * as api from "./api";
 import { giveColours } from "./colours";
 import { stopHover, useEmbedding } from "./decoding";
 import { commit, inTurn, realise } from "./editor";
-import { Journal, withChanges } from "./journal";
+import { Journal, withChanges, type Entry } from "./journal";
 import { leftDraft } from "./keeping";
 import { takeLease } from "./leases";
 import { objectOf } from "./objects";
@@ -15,7 +15,7 @@ import {
 } from "./state";
 import { dropDrawing } from "./tools";
 import type { Frame } from "./decoder/prompts";
-import type { ImageSummary } from "./types";
+import type { ImageDocument, ImageSummary } from "./types";
 
 const PAGE = 200;
 const LAST = "samkit-image";
@@ -108,8 +108,8 @@ async function load(id: string, signal: AbortSignal): Promise<void> {
   const parts = fetchImage(id);
   const leased = takeLease(id);
   const encoded = encode(id, parts.embedding, signal);
-  const [document, bitmap, left] = await Promise.all([
-    api.document(id), bitmapOf(parts.picture), leftDraft(id), leased,
+  const [[document, untold], bitmap, left] = await Promise.all([
+    read(id), bitmapOf(parts.picture), leftDraft(id), leased,
   ]);
   const { instances, ...opened } = document;
   await commit(); // what was done while this image was fetched
@@ -119,7 +119,7 @@ async function load(id: string, signal: AbortSignal): Promise<void> {
   dropDrawing();
   image.value = opened;
   showImage(bitmap, { width: document.width, height: document.height });
-  const own = withChanges(instances, changes);
+  const own = withChanges(withChanges(instances, untold), changes);
   giveColours(own.map((instance) => instance.id));
   setObjects(own.map(objectOf));
   if (left && holder.value === null) resumeDraft(left);
@@ -131,6 +131,17 @@ async function load(id: string, signal: AbortSignal): Promise<void> {
     if (bitmap.width < document.width) await sharpen(id, signal);
     prefetch();
   });
+}
+
+/** An image, and the changes that it lacks; it is read again if some of these were sent meanwhile. */
+async function read(id: string): Promise<[ImageDocument, Entry[]]> {
+  const kept = (): Promise<Entry[]> => journal.ofImage(project.value!.id, id);
+  for (let before = await kept(); ; ) {
+    const document = await api.document(id);
+    const after = await kept();
+    if (before.every(({ op }) => after.some((entry) => entry.op === op))) return [document, after];
+    before = after;
+  }
 }
 
 const bitmapOf = async (blob: Promise<Blob>): Promise<ImageBitmap> => createImageBitmap(await blob);
@@ -194,11 +205,12 @@ export async function skip(reason: string): Promise<void> {
 }
 
 async function leaveBy(what: "submit" | "skip", fields: { reason?: string }): Promise<void> {
+  const before = opening;
   const id = await settled();
   if (!id) return;
   const spent = objects.value.reduce((sum, { instance }) => sum + instance.seconds, 0);
   await change(id, what, { ...fields, seconds: Math.round(spent * 10) / 10 });
-  await openNextInQueue(id, null);
+  if (opening === before) await openNextInQueue(id, null);
 }
 
 /** The open image, once the server has all that was done to it; null, and why, where it has not. */
@@ -209,7 +221,9 @@ async function settled(): Promise<string | null> {
   if (!id) return null;
   await saver.value?.flush();
   const waiting = await journal.ofImage(project.value!.id, id);
-  if (waiting.some((entry) => entry.state === "conflict")) {
+  if (image.value?.id !== id) {
+    say("Another image was opened meanwhile; the one before stays as it was.", true);
+  } else if (waiting.some((entry) => entry.state === "conflict")) {
     say("Settle the conflicts of this image first.", true);
   } else if (waiting.some((entry) => entry.state === "waiting")) {
     say("Not everything is saved yet; it is kept here. Try again soon.", true);
@@ -237,7 +251,8 @@ async function change(
       summary.id === id ? { ...summary, ...now, instances } : summary,
     );
   } catch (error) {
-    if (error instanceof api.ApiError && error.status === 409) await open(id);
+    const stale = error instanceof api.ApiError && error.status === 409;
+    if (stale && image.value?.id === id) await open(id);
     throw error;
   }
 }
