@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sqlalchemy import update
 
 import samkit
 from samkit import images
@@ -19,6 +20,7 @@ from samkit.annotate.embeddings import Cache, unpack
 from samkit.annotate.events import Events
 from samkit.annotate.model_process import ModelChoice
 from samkit.annotate.preparing import Preparing, Source, Urgency
+from samkit.annotate.tables import Image
 from samkit.checkpoints import load, model_id, save
 from samkit.errors import CheckpointError, SamkitError
 from samkit.files import sha256_of
@@ -193,6 +195,12 @@ def test_what_cannot_be_embedded_ahead_is_named(
     assert (list(ahead.failed), ahead.left) == (["1.png"], 0)
     assert told[0] == "0.png: embedded"
     assert told[1].startswith("failed 1.png: ") and "changed" in told[1]
+    (photographs / "2.png").write_bytes(b"")
+    monkeypatch.setattr(preparing, "_cache", Cache(tmp_path / "d", 1 << 30))
+    with project.database.write() as session:
+        session.execute(update(Image).values(name="of two folders.png"))
+    ahead, told = made_ahead(project, preparing)
+    assert (list(ahead.failed), ahead.left) == (["of two folders.png"], 0)
 
 
 def test_what_is_made_ahead_ends_where_the_cache_is_full(project, preparing, tmp_path, monkeypatch):

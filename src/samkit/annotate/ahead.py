@@ -100,6 +100,7 @@ class Precomputing:
 
     def _run(self) -> None:
         cache, (wanted, total) = self._preparing.cache, self._wanted()
+        failures = 0  # images of several folders may share a name
         with self._watch(len(wanted)) if wanted else contextlib.nullcontext() as watcher:
             for done, (image_id, name, key) in enumerate(wanted, total - len(wanted)):
                 self._tell(done, total)
@@ -110,11 +111,12 @@ class Precomputing:
                     return
                 if error is not None:
                     self.failed[name] = error
+                    failures += 1
                 if watcher is not None:
                     watcher.finish(error or "embedded", failed=error is not None)
                 if cache.total + _bytes(cache.path(key)) > cache.max_bytes:
                     break
-            self.left = len(self._wanted()[0]) - len(self.failed)
+            self.left = len(self._wanted()[0]) - failures
             if self.left and watcher is not None:
                 watcher.note(f"The cache is full; images without an embedding: {self.left:,}.")
         self._tell(total, total)
