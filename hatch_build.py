@@ -53,7 +53,7 @@ def _is_newest(index: Path, web: Path) -> bool:
     built = index.stat().st_mtime
     for folder, folders, files in os.walk(web):
         folders[:] = [name for name in folders if name != "node_modules"]
-        if any(Path(folder, name).stat().st_mtime > built for name in files):
+        if any(Path(folder, name).lstat().st_mtime > built for name in files):
             return False
     return True
 
