@@ -19,8 +19,8 @@ export class Session {
     readonly timer = new ActiveTimer(),
   ) {
     try {
-      const { masks, seconds } = JSON.parse(storage.getItem(STORED) ?? "{}") as Partial<Statistics>;
-      if (masks && seconds) this.statistics.value = { masks, seconds };
+      const stored = JSON.parse(storage.getItem(STORED) ?? "{}") as Partial<Statistics>;
+      this.statistics.value = { masks: stored.masks ?? 0, seconds: stored.seconds ?? 0 };
     } catch {
       // Damaged figures are begun anew.
     }

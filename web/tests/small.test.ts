@@ -112,6 +112,8 @@ describe("a session", () => {
     now = 4; // looked around
     session.timer.touch();
     now = 6;
+    session.ended(0); // found nothing
+    expect(new Session(storage).statistics.value).toEqual({ masks: 0, seconds: 6 });
     session.ended(1);
     now = 7;
     session.ended(0); // cancelled
