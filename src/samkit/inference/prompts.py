@@ -1,6 +1,6 @@
 """Prompts as tensors, checked: one row for each mask that is asked for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ class Prompts:
     """B x 4 XYXY."""
     masks: Tensor | None = None
     """B x 1 x n x n logits."""
-    boxes_of_masks: bool = False
+    boxes_of_masks: bool = field(default=False, kw_only=True)
     """Whether the boxes are those of the masks and say nothing of their own."""
 
     def __len__(self) -> int:
@@ -37,7 +37,8 @@ class Prompts:
     def rows(self, start: int, stop: int) -> "Prompts":
         """Some of the rows; the one row of no prompt is never cut."""
         parts = (self.coords, self.labels, self.boxes, self.masks)
-        return Prompts(*(None if part is None else part[start:stop] for part in parts))
+        cut = (None if part is None else part[start:stop] for part in parts)
+        return Prompts(*cut, boxes_of_masks=self.boxes_of_masks)
 
     def embed(self, sam: Sam) -> tuple[Tensor, Tensor]:
         """Sparse tokens and the dense map of all rows."""
@@ -102,7 +103,8 @@ def checked(
     if not sizes <= {1, rows}:
         shapes = ", ".join(f"{name} {tuple(part.shape)}" for name, part in parts.items())
         raise UsageError(f"Prompts must have one row each or equally many, not {shapes}.")
-    return Prompts(**{name: part.expand(rows, *part.shape[1:]) for name, part in parts.items()})
+    spread = {name: part.expand(rows, *part.shape[1:]) for name, part in parts.items()}
+    return Prompts(*(spread.get(name) for name in given))
 
 
 def _expect(name: str, part: Tensor, fits: bool, shape: str) -> None:
