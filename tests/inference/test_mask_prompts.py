@@ -112,7 +112,7 @@ def test_the_bundled_model_gives_back_masks_that_it_is_given():
     predictor = SamPredictor(bundled)
     settings = dataclasses.replace(
         AutomaticMaskSettings.small(),
-        points_per_side=6,
+        points_per_side=4,
         pred_iou_thresh=0.4,
         stability_score_thresh=0.3,
     )
