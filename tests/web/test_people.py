@@ -71,7 +71,9 @@ def test_an_image_is_skipped_with_a_reason(annotator: Any, person: Any, photo: A
     person.page.on("request", lambda request: asked.append(request.url))
     with person.page.expect_request("**/submit"):
         person.key("Control+Enter")
+    person.key("Control+Enter")
     person.pick(chosen)  # before the answer comes
+    assert len(held) == 1
     held[0].continue_()
     person.page.get_by_label(f"{later}, submitted").wait_for()
     assert not [url for url in asked if "/queue/" in url]

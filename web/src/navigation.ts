@@ -204,13 +204,23 @@ export async function skip(reason: string): Promise<void> {
   await leaveBy("skip", { reason });
 }
 
+/** The image that is being handed in: a second press must not go past the next one. */
+let leaving: string | undefined;
+
 async function leaveBy(what: "submit" | "skip", fields: { reason?: string }): Promise<void> {
   const before = opening;
-  const id = await settled();
-  if (!id) return;
-  const spent = objects.value.reduce((sum, { instance }) => sum + instance.seconds, 0);
-  await change(id, what, { ...fields, seconds: Math.round(spent * 10) / 10 });
-  if (opening === before) await openNextInQueue(id, null);
+  const now = image.value?.id;
+  if (now === leaving) return;
+  leaving = now;
+  try {
+    const id = await settled();
+    if (!id) return;
+    const spent = objects.value.reduce((sum, { instance }) => sum + instance.seconds, 0);
+    await change(id, what, { ...fields, seconds: Math.round(spent * 10) / 10 });
+    if (opening === before) await openNextInQueue(id, null);
+  } finally {
+    if (leaving === now) leaving = undefined;
+  }
 }
 
 /** The open image, once the server has all that was done to it; null, and why, where it has not. */
