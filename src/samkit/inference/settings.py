@@ -38,7 +38,8 @@ class AutomaticMaskSettings:
     max_mask_share: float = 1.0
     """Drop masks that cover a larger part of the image than this, 0 to 1."""
     ask_again: bool = False
-    """Ask for each mask once more, by its point and its box together, and keep that answer."""
+    """Ask for each mask once more, by its point and its box together, and keep that answer: for
+    models that answer boxes better than points (docs/adr/0008)."""
 
     def __post_init__(self) -> None:
         """Raises UsageError where a number makes no sense."""
