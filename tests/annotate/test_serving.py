@@ -151,6 +151,13 @@ def test_a_port_that_is_taken_is_named(photographs, tmp_path, capsys):
     assert "try another --port" in capsys.readouterr().err
 
 
+def test_a_port_that_cannot_be_is_refused(photographs, tmp_path, capsys):
+    words = ["annotate", photographs, "--project", tmp_path / "p", "--port", 65536, "--no-open"]
+    assert main([str(word) for word in words]) == 2
+    assert capsys.readouterr().err == "samkit: --port is from 0, any free one, to 65535, not 65536.\n"
+    assert not (tmp_path / "p").exists()
+
+
 def test_masks_are_imported_by_the_command(photographs, tmp_path, capsys):
     size = images.read(photographs / "0.png").shape[:2]
     mask = np.zeros(size, bool)

@@ -95,6 +95,8 @@ def annotate(
         What they may do: annotator if nothing is said; a reviewer reviews and exports as well, an
         admin adds people.
     """
+    if not 0 <= port <= 65535:
+        raise UsageError(f"--port is from 0, any free one, to 65535, not {port}.")
     if cache_gb <= 0:
         raise UsageError(f"--cache-gb must be more than 0, not {cache_gb}.")
     if dataset is None and (import_only or import_images is not None):
