@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -173,7 +174,19 @@ def ask_all(app: Application, requests: list[tuple[str, str]], body: bytes = b"{
     async def all_of_them() -> list[Answer]:
         return [await ask(method, path) for method, path in requests]
 
-    return asyncio.run(all_of_them())
+    return in_a_thread(asyncio.run, all_of_them())
+
+
+def in_a_thread(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What it returns; Playwright's event loop may be running in this thread."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+@pytest.fixture
+def apart() -> Callable[..., Any]:
+    """Calls a function that wants an event loop of its own."""
+    return in_a_thread
 
 
 @pytest.fixture

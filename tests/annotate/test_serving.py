@@ -228,7 +228,7 @@ def test_a_server_has_one_name_also_where_people_have_accounts(photographs, tmp_
         serve(job, pytest.fail)
 
 
-def test_where_people_have_accounts_a_name_is_served_behind_tls(photographs, tmp_path):
+def test_where_people_have_accounts_a_name_is_served_behind_tls(photographs, tmp_path, apart):
     """A name that means this machine stands for one that others reach."""
     name = socket.gethostname()
     try:
@@ -244,7 +244,7 @@ def test_where_people_have_accounts_a_name_is_served_behind_tls(photographs, tmp
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        serve(job, ready)
+        apart(serve, job, ready)
     assert addresses[0].startswith(f"https://{name.lower()}/#token=")
 
 
@@ -281,7 +281,7 @@ def test_a_client_wants_the_whole_address(address):
         Client(address)
 
 
-def test_an_event_reaches_all_who_listen_and_the_end_ends_them():
+def test_an_event_reaches_all_who_listen_and_the_end_ends_them(apart):
     import asyncio
 
     async def listen(events, heard):
@@ -299,11 +299,11 @@ def test_an_event_reaches_all_who_listen_and_the_end_ends_them():
         await asyncio.wait_for(asyncio.gather(*listeners), 5)
         return heard
 
-    for each in asyncio.run(play()):
+    for each in apart(asyncio.run, play()):
         assert each[1:] == [b'data: {"kind": "x"}\n\n']
 
 
-def test_a_listener_that_sleeps_loses_the_oldest_and_costs_no_memory():
+def test_a_listener_that_sleeps_loses_the_oldest_and_costs_no_memory(apart):
     import asyncio
 
     async def play():
@@ -317,4 +317,4 @@ def test_a_listener_that_sleeps_loses_the_oldest_and_costs_no_memory():
         await stream.aclose()
         return first["n"]
 
-    assert asyncio.run(play()) == 1000 - 256
+    assert apart(asyncio.run, play()) == 1000 - 256

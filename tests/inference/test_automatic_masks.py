@@ -311,7 +311,7 @@ def test_memory_does_not_grow_with_the_image_beyond_the_image_itself(forked):
 
 
 MEASURE_VIT_B = """
-import resource, sys
+import sys
 sys.path.insert(0, "benchmarks")
 import numpy as np, torch
 from PIL import Image
@@ -325,8 +325,9 @@ image = np.asarray(Image.fromarray(small).resize((4000, 3000), Image.Resampling.
 generator = SamAutomaticMaskGenerator(
     sam.eval(), int(sys.argv[1]), pred_iou_thresh=0.3, stability_score_thresh=0.3,
     output_mode="coco_rle")
-print(len(generator.generate(image)),
-      resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(len(generator.generate(image)))
+# Not getrusage, which begins with the peak of the process that started this one.
+print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
 """
 
 
@@ -338,4 +339,4 @@ def test_twelve_megapixels_with_vit_b_need_less_than_4_gigabytes():
         capture_output=True, text=True, check=True, cwd=root,
     )  # fmt: skip
     masks, peak = map(int, answer.stdout.split())
-    assert masks and peak < 4000
+    assert masks and peak < 4_000_000  # kB
