@@ -105,7 +105,7 @@ def test_a_tab_that_was_closed_offline_has_its_masks_and_what_was_at_hand_when_o
     again.page.get_by_text("What you had at hand is here again.").wait_for()
     again.key("Enter")
     wait_until_kept(again)
-    assert "1 masks" in again.page.locator(".figures").text_content()  # that of this tab
+    assert "1 mask" in again.page.locator(".figures").text_content()  # that of this tab
     again.wait_until("saved")
     (_, changed) = annotator.instances(name)
     assert changed["id"] == second["id"] and changed["version"] == second["version"] + 1

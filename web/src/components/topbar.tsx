@@ -50,7 +50,7 @@ function Timer() {
         </span>
       )}
       <span title="Masks made or accepted in this tab">
-        <b>{masks}</b> masks
+        <b>{masks}</b> {masks === 1 ? "mask" : "masks"}
       </span>
       <span title="Masks in an hour of active work">
         <b>{spent > 0 ? Math.round((masks * 3600) / spent) : "–"}</b>/h
