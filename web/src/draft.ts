@@ -5,7 +5,7 @@ import type { Frame } from "./decoder/prompts";
 import { History } from "./history";
 import type { MaskCrop } from "./masks/crop";
 import type { MaskObject } from "./objects";
-import { session } from "./state";
+import { session } from "./session";
 import type { Prompt } from "./types";
 
 /** What undo goes back to. Never changed in place. */

@@ -9,7 +9,8 @@ import { toggleLabel } from "./labels";
 import type { Point } from "./masks/brush";
 import { setPointer, stage } from "./scene";
 import { select } from "./selection";
-import { bindings, cursor, dialog, labels, mayChange, pen, session } from "./state";
+import { session } from "./session";
+import { bindings, cursor, dialog, labels, mayChange, pen } from "./state";
 import { currentTool } from "./tools";
 import type { Press } from "./tools/tool";
 

@@ -12,7 +12,8 @@ import { rememberLabels } from "./labels";
 import { decode } from "./masks/rle";
 import { objectOf, type MaskObject } from "./objects";
 import { showLive, showObjects, stage } from "./scene";
-import { draft, draftChanges, failed, keyOf, mayChange, objects, say, session } from "./state";
+import { session } from "./session";
+import { draft, draftChanges, failed, keyOf, mayChange, objects, say } from "./state";
 import type { Instance } from "./types";
 
 /** Opens an object to be changed, after what is at hand was committed. */

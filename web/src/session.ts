@@ -40,3 +40,6 @@ export class Session {
     this.timer.restart();
   }
 }
+
+/** That of this tab. */
+export const session = new Session(sessionStorage);

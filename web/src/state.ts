@@ -8,7 +8,6 @@ import { load, shown, type Action, type Bindings } from "./keys";
 import type { Point } from "./masks/brush";
 import type { MaskObject } from "./objects";
 import type { Saver } from "./saver";
-import { Session } from "./session";
 import type { ImageDocument, ImageSummary, Project } from "./types";
 import { loadView } from "./view-settings";
 
@@ -56,7 +55,6 @@ export const pen = signal<Point | null>(null);
 export const corners = signal(0);
 export const progress = signal<{ done: number; total: number } | null>(null);
 export const message = signal<{ text: string; bad: boolean } | null>(null);
-export const session = new Session(sessionStorage);
 /** Whole active seconds of the object at hand, and those since it came to hand. */
 export const seconds = signal(0);
 export const recentSeconds = signal(0);

@@ -4,7 +4,8 @@ import { update } from "./committed";
 import { commit, rounded } from "./editor";
 import type { MaskObject } from "./objects";
 import { removeObject, select } from "./selection";
-import { draft, mayChange, say, session, suggestions, threshold } from "./state";
+import { session } from "./session";
+import { draft, mayChange, say, suggestions, threshold } from "./state";
 
 const score = ({ instance }: MaskObject): number => instance.predicted_iou ?? 0;
 

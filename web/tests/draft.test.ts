@@ -7,7 +7,7 @@ vi.stubGlobal("localStorage", storage);
 vi.stubGlobal("sessionStorage", storage);
 vi.useFakeTimers({ toFake: ["performance"] });
 const { Draft } = await import("../src/draft");
-const { session } = await import("../src/state");
+const { session } = await import("../src/session");
 
 const instance: Instance = {
   id: "a", version: 1, rle: { size: [2, 2], counts: "4" }, labels: [], stage: "manual", prompts: [],

@@ -1,5 +1,6 @@
 import { act } from "../actions";
-import { draft, holder, image, images, progress, project, recentSeconds, saver, seconds, session, dialog } from "../state";
+import { session } from "../session";
+import { draft, holder, image, images, progress, project, recentSeconds, saver, seconds, dialog } from "../state";
 import { clock } from "../timer";
 import { Icon } from "./icons";
 import { titled } from "./toolbar";
