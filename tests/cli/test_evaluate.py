@@ -16,7 +16,7 @@ from samkit.masks import rle
 
 NAMES = {
     "clicks": {"c1", "c1_best", "c1_random", "c2", "c3", "c5", "c9", "noc85", "noc90"},
-    "box": {"box", "box_jitter", "box_single"},
+    "box": {"box", "box_jitter", "box_single", "box_refined"},
     "calibration": {"iou_corr"},
     "proposals": {"ar10", "ar100", "ar1000"},
 }

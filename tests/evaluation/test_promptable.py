@@ -11,7 +11,7 @@ from samkit.evaluation.promptable import (
     score_clicks,
     score_random_click,
 )
-from samkit.evaluation.segmenters import Answer
+from samkit.evaluation.segmenters import Answer, Model
 
 
 class Oracle:
@@ -36,7 +36,7 @@ class Oracle:
             i = next(
                 k for k, truth in enumerate(self.truths) if truth[int(point[1]), int(point[0])]
             )
-            found = self._part(i, self.shares[i][points.shape[1] - 1])
+            found = part_of(self.truths[i], self.shares[i][points.shape[1] - 1])
             masks.append([np.zeros_like(found), found, self.truths[i]] if first else [found])
             low.append(np.arange(len(masks[-1]))[:, None, None] + np.full((1, 2, 2), 10 * i))
         scores = [[0.1, 0.9, 0.5] if first else [0.7]] * len(points)
@@ -44,14 +44,17 @@ class Oracle:
 
     def box(self, boxes) -> Answer:
         self.boxes.append(boxes)
-        masks = np.array([[self._part(i, 0.5), truth] for i, truth in enumerate(self.truths)])
+        masks = np.array([[part_of(self.truths[i], 0.5), truth] for i, truth in enumerate(self.truths)])
         return Answer(masks, np.array([[0.8, 0.2]] * len(boxes)))
 
-    def _part(self, i: int, share: float) -> np.ndarray:
-        columns = np.flatnonzero(self.truths[i].any(0))
-        found = self.truths[i].copy()
-        found[:, columns[round(share * len(columns)) :]] = False
-        return found
+
+
+def part_of(truth: np.ndarray, share: float) -> np.ndarray:
+    """This share of a rectangle, from the left."""
+    columns = np.flatnonzero(truth.any(0))
+    found = truth.copy()
+    found[:, columns[round(share * len(columns)) :]] = False
+    return found
 
 
 @pytest.fixture
@@ -120,6 +123,34 @@ def test_boxes_are_exact_and_jittered_and_the_most_confident_answer_counts(truth
     exact, noisy = oracle.boxes
     assert exact.tolist() == [[5, 2, 44, 21], [5, 30, 44, 57]]
     assert (noisy != exact).any(1).all()
+
+
+class BoxPredictor:
+    """Three poor answers to a box, a better one of the single token, the best with logits."""
+
+    def __init__(self, truths: list[np.ndarray]) -> None:
+        self.truths = truths
+        self.given: list[np.ndarray] = []
+
+    def predict_many(self, *, boxes, mask_input=None, multimask_output):
+        shares = [0.1, 0.2, 0.3] if multimask_output else [0.5]
+        if mask_input is not None:
+            self.given.append(mask_input)
+            shares = [1.0]
+        masks = np.array([[part_of(truth, s) for s in shares] for truth in self.truths])
+        scores = np.tile([0.3, 0.9, 0.1][: len(shares)], (len(masks), 1))
+        logits = np.arange(masks.shape[0] * len(shares), dtype=np.float32)
+        return masks, scores, np.tile(logits.reshape(-1, len(shares), 1, 1), (1, 1, 4, 4))
+
+
+def test_the_best_answer_to_a_box_goes_back_with_it_for_one_more_round(truths) -> None:
+    predictor = BoxPredictor(truths)
+    values = score_boxes(Model(predictor), truths, np.random.default_rng(0))
+    assert values["box"] == pytest.approx([0.2, 0.2], abs=0.01)
+    assert values["box_single"] == pytest.approx([0.5, 0.5], abs=0.01)
+    assert values["box_refined"].tolist() == [1, 1]
+    (given,) = predictor.given
+    assert given.shape == (2, 1, 4, 4) and given[:, 0, 0, 0].tolist() == [1, 4]  # the confident
 
 
 def test_masks_of_large_images_come_fewer_at_a_time() -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from samkit.datasets.dead_leaves import DeadLeaves
-from samkit.datasets.store import StoreReader
+from samkit.datasets.records import from_mask
+from samkit.datasets.store import StoreReader, StoreWriter
 from samkit.errors import SamkitError, UsageError
 from samkit.training.loader import CropLoader
 from samkit.training.photographs import Photographs, is_held_out
@@ -50,6 +51,25 @@ def test_pasted_objects_are_masks_of_the_crop(photographs: Photographs, recipe: 
     plain = CropLoader(photographs, recipe, 128, whole_input=False)
     pasting = CropLoader(photographs, replace(recipe, copy_paste=1.0), 128, whole_input=False)
     assert any(not equal(plain.crop(step, 0), pasting.crop(step, 0)) for step in range(5))
+
+
+def test_a_source_is_drawn_by_its_images_or_by_its_masks(tmp_path: Path, recipe: Recipe) -> None:
+    with StoreWriter(tmp_path / "store") as writer:
+        for source, images, masks in (("few", 2, 9), ("many", 40, 2)):
+            for i in range(images):
+                squares = np.zeros((masks, 60, 60), bool)
+                for k in range(masks):
+                    squares[k, 20 * (k // 3) :, 20 * (k % 3) :][:18, :18] = True
+                records = [from_mask(mask, k + 1) for k, mask in enumerate(squares)]
+                writer.write(np.zeros((60, 60, 3), np.uint8), records, name=f"{source}/{i}")
+    (tmp_path / "store" / "many" / "0.json").write_text("no record")
+    photographs = Photographs([("store", StoreReader(tmp_path / "store"))])
+    assert list(photographs.sources) == ["few", "many"]
+    assert photographs.sizes("images") == [2, 40]
+    assert photographs.sizes("masks") == [18, pytest.approx(40 * 2 * 31 / 32)]  # one is broken
+    by_masks = replace(recipe, source_size="masks", source_power=0.5)
+    loader = CropLoader(photographs, by_masks, 128, whole_input=False)
+    assert loader.chances == pytest.approx(np.sqrt([18, 77.5]) / np.sqrt([18, 77.5]).sum())
 
 
 def test_broken_images_are_named_and_left_out(store: Path, tmp_path: Path, recipe: Recipe) -> None:

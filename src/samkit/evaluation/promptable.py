@@ -117,16 +117,21 @@ def score_boxes(
 ) -> Values:
     """`box` from the mask's own box and `box_jitter` from a noisy one, the most confident answer.
 
-    Of the model also `box_single`, the answer of the token that is meant for several prompts.
+    Of the model also `box_single`, the answer of the token that is meant for several prompts, and
+    `box_refined`: the most confident answer to the exact box is given back together with the box
+    (one more round, as in SAM, appendix D.4).
     """
     exact = np.array([box_of(mask) for mask in masks])
     noisy = np.array([jittered_box(mask, generator) for mask in masks])
+    answer = segmenter.box(exact)
     values = {
-        "box": _counting(segmenter.box(exact), masks),
+        "box": _counting(answer, masks),
         "box_jitter": _counting(segmenter.box(noisy), masks),
     }
-    if isinstance(segmenter, Model):
+    if isinstance(segmenter, Model) and answer.logits is not None:
         values["box_single"] = _counting(segmenter.box_single(exact), masks)
+        logits = answer.logits[np.arange(len(masks)), answer.chosen]
+        values["box_refined"] = _counting(segmenter.box_single(exact, logits), masks)
     return values
 
 

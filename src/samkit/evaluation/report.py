@@ -17,7 +17,7 @@ from samkit.evaluation.summaries import (
 
 METRICS = (
     *("c1", "c1_best", "c1_random", "c2", "c3", "c5", "c9", "noc85", "noc90"),
-    *("box", "box_jitter", "box_single", "iou_corr", "ar10", "ar100", "ar1000"),
+    *("box", "box_jitter", "box_single", "box_refined", "iou_corr", "ar10", "ar100", "ar1000"),
     *("ods", "ois", "ap", "r50"),
 )
 """All metrics, in the order of the table's columns."""

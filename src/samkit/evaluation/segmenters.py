@@ -87,6 +87,12 @@ class Model:
         """See `Segmenter`; three candidates."""
         return Answer(*self.predictor.predict_many(boxes=boxes, multimask_output=True))
 
-    def box_single(self, boxes: Floats) -> Answer:
-        """The same with the token for several prompts, as official examples ask for boxes."""
-        return Answer(*self.predictor.predict_many(boxes=boxes, multimask_output=False))
+    def box_single(self, boxes: Floats, logits: NDArray[np.float32] | None = None) -> Answer:
+        """The same with the token for several prompts, as official examples ask for boxes.
+
+        logits: B x n x n of an answer that goes in with the boxes.
+        """
+        before = None if logits is None else logits[:, None]
+        return Answer(
+            *self.predictor.predict_many(boxes=boxes, mask_input=before, multimask_output=False)
+        )

@@ -32,8 +32,9 @@ class CropLoader:
         self.input_size = input_size
         self.whole_input = whole_input
         self._sources = list(photographs.sources.values())
-        weights = np.array([len(source) for source in self._sources]) ** recipe.source_power
-        self._chances = weights / weights.sum()
+        weights = np.array(photographs.sizes(recipe.source_size)) ** recipe.source_power
+        self.chances = weights / weights.sum()
+        """Of each source to be drawn from."""
 
     def crop(self, step: int, number: int) -> Crop:
         """Image `number` of the batch of step `step`; it shows at least one mask."""
@@ -68,7 +69,7 @@ class CropLoader:
             pool.shutdown(cancel_futures=True)
 
     def _draw(self, rng: np.random.Generator) -> Photo | None:
-        source = self._sources[rng.choice(len(self._sources), p=self._chances)]
+        source = self._sources[rng.choice(len(self._sources), p=self.chances)]
         return self.photographs.read(source[rng.integers(len(source))])
 
     def _show(self, photo: Photo, view: View, rng: np.random.Generator) -> Crop:

@@ -1,5 +1,6 @@
 """The labelled photographs of a run, by source, with some kept aside."""
 
+import contextlib
 import hashlib
 import threading
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from samkit.datasets.pairs import Blob, PairReader
 from samkit.datasets.records import Record
 from samkit.errors import SamkitError, UsageError
 
+COUNTED = 32
+"""Images of a source whose masks are counted, to estimate those of all."""
 CACHE_BYTES = 2 << 30
 """Decoded images are kept in memory up to this size, the rest are decoded each time."""
 
@@ -83,6 +86,22 @@ class Photographs:
 
     def __len__(self) -> int:
         return sum(len(places) for places in self.sources.values())
+
+    def sizes(self, counted_in: str) -> list[float]:
+        """The size of each of `sources`: its `images`, or its `masks` as estimated from `COUNTED`
+        of its images, which lie evenly among all."""
+        if counted_in == "images":
+            return [float(len(places)) for places in self.sources.values()]
+        return [self._masks_of(places) for places in self.sources.values()]
+
+    def _masks_of(self, places: Sequence[Place]) -> float:
+        some = [places[i * len(places) // COUNTED] for i in range(COUNTED)]
+        some = list(dict.fromkeys(some))
+        found = 0
+        for place in some:
+            with contextlib.suppress(SamkitError):  # broken ones are named where they are read
+                found += len(self._readers[place.reader][place.name].records)
+        return len(places) * found / len(some)
 
     def read(self, place: Place) -> Photo | None:
         """A photograph of `sources` or `kept_aside`; None, and named, where it is broken."""

@@ -92,8 +92,10 @@ class Recipe:
     mirror: bool = False
     copy_paste: float = 0.0
     """Share of the images into which an object of another is pasted."""
+    source_size: str = "images"
+    """What a source's size is counted in: images, or masks (estimated from some of its images)."""
     source_power: float = 1.0
-    """A source is drawn in proportion to its number of images to this power."""
+    """A source is drawn in proportion to its size to this power."""
 
     held_out: float = 0.0
     """Share of the images kept aside, by a hash of their names, to choose the best weights on."""
