@@ -79,6 +79,8 @@ class Recipe:
     iou: float = 1.0
     others: float = 0.0
     """Share of the mean loss of the three candidates, beside the best one's."""
+    others_box: float = 0.0
+    """The same where the prompt is a box, which is seldom ambiguous."""
     single: float = 0.0
     """Weight of the fourth token where the three answer."""
 

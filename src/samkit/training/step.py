@@ -119,23 +119,27 @@ class PromptableStep:
             state = sam.mask_decoder.run_transformer(embedding, place.positions, sparse, dense)
             logits = sam.mask_decoder.masks(state, fine=fine).float()  # B x 4 x 4h x 4w
             iou = state.iou.float()
-            loss = self._round_loss(logits, iou, target, ambiguous=number == 0)
+            others = recipe.others if given.boxes is None else recipe.others_box
+            loss = self._round_loss(logits, iou, target, None if number else others)
             total = total + loss.mean()
             with torch.no_grad():
                 chosen = _measure(logits, iou, target, number, given.boxes is not None, seen)
             given = given.with_previous(chosen)
         return total / (1 + len(rounds)), seen
 
-    def _round_loss(self, logits: Tensor, iou: Tensor, target: Tensor, ambiguous: bool) -> Tensor:
-        """B losses: of the lowest of three masks after one prompt, of the fourth after several."""
+    def _round_loss(
+        self, logits: Tensor, iou: Tensor, target: Tensor, others: float | None
+    ) -> Tensor:
+        """B losses: of the fourth mask after several prompts, where `others` is None; after one of
+        the lowest of three, and of all three by the share `others`."""
         recipe = self.recipe
         each = recipe.dice * losses.dice_loss(logits, target)
         each = each + recipe.pixel * self.pixel_loss(logits, target)
         iou_error = losses.iou_loss(iou, logits, target)
         single = each[:, 0]
-        if not ambiguous:
+        if others is None:
             return single + recipe.iou * iou_error[:, 0]
-        best = losses.candidates_loss(each[:, 1:], recipe.others)
+        best = losses.candidates_loss(each[:, 1:], others)
         return best + recipe.single * single + recipe.iou * iou_error.mean(1)
 
     def _first_prompts(self, masks: np.ndarray, rng: np.random.Generator) -> Prompts:
