@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 import skimage.data
@@ -28,6 +29,8 @@ from samkit.modeling import (
 
 SHARED = Path(os.environ.get("SAMKIT_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 
+hypothesis.settings.register_profile("samkit", parent=hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("samkit")  # a busy machine is no failure
 gc.disable()  # until all tests are collected: what that makes is never garbage
 
 

@@ -271,7 +271,7 @@ SAMPLES = [
 SAMPLES.append(encoded(COLOUR, "TIFF", compression="tiff_lzw"))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     st.sampled_from(SAMPLES),
     st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=8),

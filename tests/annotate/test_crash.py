@@ -83,7 +83,7 @@ def test_what_was_acknowledged_survives(tmp_path, photographs, forked, seed):
         people = [Annotator(address, image, name, seed) for name in ("ann", "bob")]
         for person in people:
             person.start()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while min(len(p.acknowledged) for p in people) < 3 and time.monotonic() < deadline:
             time.sleep(0.01)
         time.sleep(chance.random() * 0.5)

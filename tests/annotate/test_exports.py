@@ -36,7 +36,7 @@ def labelled(server, operation, value):
 
 
 def wait(server, job):
-    for _ in range(1000):
+    for _ in range(10_000):
         state = server.get(f"/api/jobs/{job}")
         if state["state"] in ("done", "failed"):
             return state

@@ -94,9 +94,11 @@ def test_an_embedding_is_the_one_that_the_model_makes(preparing, prepared, sourc
     assert prepared.count(source.image_id) == 1
 
 
-def test_whoever_waits_comes_before_what_is_made_ahead(preparing, source):
+def test_whoever_waits_comes_before_what_is_made_ahead(preparing, source, monkeypatch):
     done: list[str] = []
     order = threading.Lock()
+    all_asked, do = threading.Event(), preparing._do
+    monkeypatch.setattr(preparing, "_do", lambda wanted: all_asked.wait(60) and do(wanted))
 
     def note(name):
         def called(future):
@@ -113,6 +115,7 @@ def test_whoever_waits_comes_before_what_is_made_ahead(preparing, source):
     urgent = preparing.embed(source, crops[7], Urgency.INTERACTIVE)
     urgent.add_done_callback(note("urgent"))
     last = preparing.embed(source, crops[3], Urgency.SOME_TIME)
+    all_asked.set()
     for future in (raised, urgent, last):
         future.result(60)
     assert done.index("urgent") <= 3  # after the one that ran, and the one that was raised

@@ -52,7 +52,7 @@ def configs(draw: st.DrawFn) -> SamConfig:
     )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(configs())
 def test_shapes_tell_the_configuration(config: SamConfig) -> None:
     shapes = shapes_of(skeleton(config, "it", 1000).state_dict())

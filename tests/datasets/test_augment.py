@@ -86,7 +86,7 @@ def test_a_seed_gives_the_same_crop() -> None:
     assert np.array_equal(a.image, b.image) and np.array_equal(a.masks, b.masks)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32), st.integers(30, 90), st.integers(30, 90), st.floats(20, 300))
 def test_cutting_only_where_a_mask_lies_equals_scaling_all_of_it(
     seed: int, height: int, width: int, long_side: float

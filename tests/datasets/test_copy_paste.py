@@ -39,7 +39,7 @@ def crop_of(seed: int) -> Crop:
     return Crop(image, masks, filled)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, 2**32))
 def test_the_pasted_mask_is_exact_and_what_it_covers_belongs_to_nobody_else(seed: int) -> None:
     crop = crop_of(seed)

@@ -60,7 +60,7 @@ def test_it_is_a_reader_of_pairs_with_sound_records() -> None:
         reader[3]
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 2**31))
 def test_masks_are_what_is_seen_large_enough_and_nested(seed: int) -> None:
     reader = DeadLeaves(1, SIZE, seed)

@@ -23,7 +23,7 @@ from samkit.errors import FormatError, SamkitError
 LOSSLESS = ("sa1b", "coco", "coco-polygons", "labelme", "parquet", "webdataset")
 JOINING = ("parquet", "webdataset")
 LAYERED = ("panoptic", "voc")
-FEW = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=20, suppress_health_check=list(HealthCheck))
 label = st.text(
     st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="\ufffe\uffff"), min_size=1
 ) | st.sampled_from(["object", "yes", "12", "a: b", "# c", "it's", '"', " x "])

@@ -76,8 +76,9 @@ class Person:
         self.page.keyboard.press(name)
 
     def commit(self, count: int) -> None:
-        """Enter, and then the list has so many masks."""
+        """Enter; then nothing is at hand, and the list has so many masks."""
         self.key("Enter")
+        self.until("() => document.querySelector('[data-testid=commit]:disabled')")
         self.wait_for_masks(count)
 
     def wait_until(self, state: str) -> None:

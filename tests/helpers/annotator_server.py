@@ -94,7 +94,7 @@ class Annotator:
 
     def wait_for(self, job: str) -> dict[str, Any]:
         """The result of a job."""
-        for _ in range(600):
+        for _ in range(3000):
             state = self.ask(f"/api/jobs/{job}")
             if state["state"] not in ("waiting", "running", "queued"):
                 return state

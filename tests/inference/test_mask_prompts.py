@@ -36,7 +36,7 @@ def enlarged(logits, sam, size):
     return (back[0, 0] > 0).numpy()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(100, 700), st.integers(100, 700), st.floats(0.2, 0.8), st.floats(0.2, 0.8))
 def test_the_logits_give_the_mask_back(sam, height, width, y, x):
     mask = disc((height, width), (y * height, x * width), 0.15 * max(height, width))

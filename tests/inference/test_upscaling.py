@@ -32,7 +32,7 @@ def make(size, seed, img_size=128, low_size=32, smooth=True):
 sizes = st.tuples(st.integers(1, 400), st.integers(1, 400))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(sizes, st.integers(0, 1000), st.booleans())
 def test_logits_equal_those_of_both_bilinear_steps(size, seed, smooth):
     upscaler, low, input_size = make(size, seed, smooth=smooth)
@@ -41,7 +41,7 @@ def test_logits_equal_those_of_both_bilinear_steps(size, seed, smooth):
     torch.testing.assert_close(out, two_steps(low, 128, input_size, size), rtol=0, atol=3e-5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(sizes, st.integers(0, 1000), st.booleans(), st.sampled_from([-1.0, 0.0, 2.5]))
 def test_masks_miss_nothing_outside_of_their_window(size, seed, smooth, threshold):
     upscaler, low, input_size = make(size, seed, smooth=smooth)
@@ -52,7 +52,7 @@ def test_masks_miss_nothing_outside_of_their_window(size, seed, smooth, threshol
     assert ((logits - threshold)[differing].abs() < 3e-5).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(sizes, st.integers(0, 1000))
 def test_a_sample_is_every_nth_pixel_and_two_to_a_cell(size, seed):
     upscaler, low, input_size = make(size, seed)

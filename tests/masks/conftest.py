@@ -5,10 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import settings
-
-settings.register_profile("shared machine", deadline=None)  # others may be computing beside us
-settings.load_profile("shared machine")
 
 
 @pytest.fixture(scope="session")

@@ -115,7 +115,7 @@ def test_two_megapixels_are_quick():
     y, x = np.mgrid[:1200, :1800]
     mask = ((x - 900) / 600) ** 2 + ((y - 600) / 500) ** 2 < 1 + 0.2 * np.sin(x / 9)
     mask[300:310, 900:905] = False
-    start = time.perf_counter()
+    start = time.process_time()
     found, changed = remove_small_regions(mask, 100, "holes")
-    assert time.perf_counter() - start < 0.3  # about 0.005 s
+    assert time.process_time() - start < 0.3  # about 0.005 s
     assert changed and found.sum() == mask.sum() + 50

@@ -47,7 +47,7 @@ def test_both_forms_are_the_definition(shape, scores, monkeypatch):
     assert (fused.detach() - expected).abs().max() < 1e-5
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     b=st.integers(1, 5),
     h=st.integers(1, 9),
@@ -80,7 +80,7 @@ def test_tables_of_another_extent_are_interpolated():
     assert (larger[:, 0].diff(dim=0) > 0).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(b=st.integers(1, 2), h=st.integers(1, 17), w=st.integers(1, 17), size=st.integers(1, 8))
 def test_windows_fit_together_again(b, h, w, size):
     x = torch.arange(b * h * w * 2.0).view(b, h, w, 2)

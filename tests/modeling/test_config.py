@@ -26,7 +26,7 @@ def test_every_variant_survives_json(name):
     assert through_json(VARIANTS[name]) == VARIANTS[name]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     grid=st.integers(1, 32),
     patch=st.sampled_from([8, 14, 16]),
@@ -104,7 +104,7 @@ def test_hostile_configurations_are_refused(values, named):
     assert str(error.value).count("\n") == 0
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.sampled_from(["image_encoder", "prompt_encoder", "mask_decoder"]),
     st.data(),

@@ -83,7 +83,7 @@ def test_maps_show_clicks_where_they_are(drawing):
     assert drawn[0, 0].max() > 0.99 and drawn[0, 2].abs().max() == 0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.floats(0, 40), st.floats(0, 48), st.floats(0, 40), st.floats(0, 48))
 def test_a_box_is_drawn_with_its_exact_area(x0, y0, x1, y1):
     config = PromptEncoderConfig(embed_dim=16, mask_in_chans=8, prompt_maps=True)

@@ -19,7 +19,7 @@ def layer(dim=32, heads=4, rate=2):
     return made
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     b=st.integers(1, 4),
     tokens=st.sampled_from([1, 2, 7, MANY_TOKENS, MANY_TOKENS + 1, 40]),

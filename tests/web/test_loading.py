@@ -102,7 +102,7 @@ def test_a_large_picture_comes_small_first_and_sharp_once_prompts_are_answered(
     person.page.on("request", lambda request: asked.append(request.url))
     person.open(annotator, large)
     pictures: list[str] = []
-    for _ in range(100):
+    for _ in range(2400):
         ours = [url for url in asked if annotator.image_id(large) in url]
         pictures = [url.rpartition("/")[2] for url in ours if "/picture" in url]
         if "picture" in pictures:

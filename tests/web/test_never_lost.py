@@ -85,9 +85,9 @@ def test_a_tab_that_was_closed_offline_has_its_masks_and_what_was_at_hand_when_o
     again.open(annotator, other)
     again.wait_until("saved")
     assert len(annotator.instances(name)) == 1
-    again.pick(name)
+    again.page.get_by_label(f"{name}, ").click()
+    again.page.get_by_text("What you had at hand is here again.").wait_for()  # for three seconds
     again.wait_for_masks(1)
-    again.page.get_by_text("What you had at hand is here again.").wait_for()
     again.commit(2)
     wait_until_kept(again)
     again.wait_until("saved")

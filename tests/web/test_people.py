@@ -124,7 +124,7 @@ def test_who_leaves_the_page_gives_the_image_to_others_at_once(
     person.page.goto("about:blank")
     started = time.monotonic()
     bob.get("held").wait_for(state="detached")
-    assert time.monotonic() - started < LEASE_SECONDS / 3  # told, not asked again or run out
+    assert time.monotonic() - started < LEASE_SECONDS / 3  # given back, not run out
 
 
 def test_masks_leave_the_page_in_every_format_it_offers(

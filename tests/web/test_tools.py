@@ -138,6 +138,7 @@ def test_suggestions_above_the_slider_are_accepted_together_and_others_one_by_on
     person.wait_for_masks(3)
     person.get("threshold").fill("0.69")
     assert person.get("accept-all").text_content() == "All 2"
+    person.page.wait_for_timeout(200)  # looking counts, in tenths of a second, half for each
     person.get("accept-all").click()
     person.page.get_by_text("2 accepted, 1 left.").wait_for()
     person.get("canvas").focus()

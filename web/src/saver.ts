@@ -33,6 +33,8 @@ export class Saver {
   private readonly versions = new Map<string, number>();
   private running: Promise<void> | null = null;
   private again = false;
+  /** Changes on their way to the disk, which a look through the journal may miss. */
+  private adding = 0;
   private wait = FIRST_WAIT;
   private timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -48,7 +50,12 @@ export class Saver {
     this.state.value = "saving";
     const { project, client } = this;
     const op = crypto.randomUUID();
-    await this.journal.add({ ...change, op, project, client, state: "waiting" });
+    this.adding++;
+    try {
+      await this.journal.add({ ...change, op, project, client, state: "waiting" });
+    } finally {
+      this.adding--;
+    }
     void this.flush();
   }
 
@@ -135,7 +142,7 @@ export class Saver {
     this.waiting.value = entries.length - this.unsettled.value.length;
     if (this.trouble.value) this.state.value = "offline";
     else if (this.unsettled.value.length) this.state.value = "conflict";
-    else this.state.value = this.again || this.waiting.value ? "saving" : "saved";
+    else this.state.value = this.again || this.adding || this.waiting.value ? "saving" : "saved";
   }
 }
 

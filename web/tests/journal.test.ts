@@ -1,5 +1,5 @@
 import "fake-indexeddb/auto";
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { ApiError } from "../src/api";
 import { Journal, withChanges } from "../src/journal";
 import { Saver, seenAfter, type Send } from "../src/saver";
@@ -56,6 +56,25 @@ async function setUp(server = new Server()) {
     saver.add({ image: "i1", kind: "put", instance, base, value: value(label) });
   return { name, server, journal, saver, put };
 }
+
+it("what is added while the journal is looked through is not called saved", async () => {
+  const { server, journal, saver, put } = await setUp();
+  const complete: boolean[] = [];
+  saver.state.subscribe((state) => {
+    if (state === "saved") complete.push(server.instances.has("b"));
+  });
+  const entries = journal.entries.bind(journal);
+  let reads = 0;
+  journal.entries = (project) => {
+    const found = entries(project);
+    if (++reads === 3) void put("b", 0, "dog"); // the look after all was sent
+    return found;
+  };
+  await put("a", 0, "cat");
+  await vi.waitFor(() => expect(server.instances.has("b")).toBe(true));
+  await saver.flush();
+  expect(complete).not.toContain(false);
+});
 
 it("an acknowledged change leaves the journal, and only then all is saved", async () => {
   const { server, journal, saver, put } = await setUp();
