@@ -17,7 +17,7 @@ recipe=${RECIPE:-default} samkit=${SAMKIT:-samkit}
 start=(--init "${INIT:-imagenet}")  # INIT=nothing: random weights
 [ "${INIT:-}" = nothing ] && start=()
 made=()
-[ -d "$data/unlabelled" ] && made=(--synthetic "${SCENES:-1200}" --textures "$data/unlabelled")
+[ -d "$data/unlabelled" ] && made=(--synthetic "${SCENES:-200}" --textures "$data/unlabelled")
 read -ra look <<<"${LOOK:-}"  # flags of a quicker evaluation, such as --limit-images 20
 
 sources=()

@@ -155,7 +155,14 @@ RECIPES: dict[str, Recipe] = {
         validate_every=0,
         save_every=2,
     ),
-    "default": replace(_SMALL, box_chance=0.5, copy_paste=0.25),
+    "default": replace(
+        _SMALL,
+        box_chance=0.5,
+        copy_paste=0.25,
+        others_box=0.3,
+        source_size="masks",
+        source_power=0.75,
+    ),
     "finetune": replace(
         _SMALL,
         steps=300,
