@@ -48,7 +48,6 @@ class Oracle:
         return Answer(masks, np.array([[0.8, 0.2]] * len(boxes)))
 
 
-
 def part_of(truth: np.ndarray, share: float) -> np.ndarray:
     """This share of a rectangle, from the left."""
     columns = np.flatnonzero(truth.any(0))
