@@ -54,8 +54,8 @@ class Photographs:
     ) -> None:
         """datasets: name and reader of each. synthetic: scenes that are learned from as well, as a
             source of that name, and never kept aside.
-        held_out: the share kept aside, chosen by the SHA-256 of "source/name" alone: it stays the
-            same whatever else is added.
+        held_out: the share kept aside, chosen by a hash of source and name: it stays the same
+            whatever else is added.
         Raises UsageError where nothing is left to train on.
         """
         everything = [(name, reader, held_out) for name, reader in datasets]
@@ -125,6 +125,9 @@ class Photographs:
 
 
 def is_held_out(source: str, name: str, share: float) -> bool:
-    """Whether an image is kept aside: its hash falls into the first `share` of all."""
-    digest = hashlib.sha256(f"{source}/{name}".encode()).digest()
-    return digest[0] < round(256 * share)
+    """Whether an image is kept aside: the hash of its name falls into the first `share` of all.
+
+    Not of the name alone: where that had split the data before, all of one part would lie above.
+    """
+    digest = hashlib.sha256(f"kept aside: {source}/{name}".encode()).digest()
+    return int.from_bytes(digest[:4]) < share * 2**32
