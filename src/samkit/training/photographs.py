@@ -90,9 +90,8 @@ class Photographs:
     def sizes(self, counted_in: str) -> list[float]:
         """The size of each of `sources`: its `images`, or its `masks` as estimated from `COUNTED`
         of its images, which lie evenly among all."""
-        if counted_in == "images":
-            return [float(len(places)) for places in self.sources.values()]
-        return [self._masks_of(places) for places in self.sources.values()]
+        size_of = {"images": len, "masks": self._masks_of}[counted_in]
+        return [float(size_of(places)) for places in self.sources.values()]
 
     def _masks_of(self, places: Sequence[Place]) -> float:
         some = [places[i * len(places) // COUNTED] for i in range(COUNTED)]
@@ -101,7 +100,7 @@ class Photographs:
         for place in some:
             with contextlib.suppress(SamkitError):  # broken ones are named where they are read
                 found += len(self._readers[place.reader][place.name].records)
-        return len(places) * found / len(some)
+        return len(places) * max(found, 1) / len(some)
 
     def read(self, place: Place) -> Photo | None:
         """A photograph of `sources` or `kept_aside`; None, and named, where it is broken."""
