@@ -50,6 +50,7 @@ def main() -> None:
         for name in ("clicks", "box", "calibration")
     }
     about |= {
+        "init": Path(str(about.get("init"))).name,
         "metrics": {"held out": about["metrics"], "val": scores},
         "licence": LICENCE,
         "logits": f"{SHARPER:g} times steeper than trained",
