@@ -42,6 +42,11 @@ Measured on the trained golden model (12,288 masks of objects): at most 0.75 / s
 seeded models, whose masks are fine noise: at most 0.11, while above full size it may lie 0.7."""
 
 
+AGREEMENT = 0.6
+"""IoU that the answer to a mask's point and box has with the mask at least, else it is of something
+else (often of all that the box holds) and the mask stays as it was; see docs/adr/0008."""
+
+
 @dataclass(frozen=True)
 class CropCandidates:
     """N masks found in one crop. Points and windows count in the crop's own pixels and cells."""
@@ -130,9 +135,11 @@ def _find_in_crop(
     if settings.ask_again and numbers:
         boxes = asking.boxes(found).to(coords)
         best = nms(boxes, found.scores, settings.box_nms_thresh).tolist()
-        asked = [numbers[i] for i in best]
-        found = asking.answers(Prompts(coords[asked], labels[asked], boxes[best]), SINGLE)
-        numbers = [asked[row] for row in found.prompts]
+        first = found.at(best)
+        asked = first.prompts
+        again = asking.answers(Prompts(coords[asked], labels[asked], boxes[best]), SINGLE)
+        found = asking.where_they_agree(first, again)
+        numbers = found.prompts
     return CropCandidates(
         crop_box,
         upscaler,
@@ -152,6 +159,28 @@ class _Found(NamedTuple):
     stability: Tensor
     cells: list[Window]
     logits: list[Tensor]
+
+    def at(self, rows: Sequence[int]) -> "_Found":
+        """Some of them, in this order."""
+        chosen = list(rows)
+        return _Found(
+            [self.prompts[i] for i in chosen],
+            self.scores[chosen],
+            self.stability[chosen],
+            [self.cells[i] for i in chosen],
+            [self.logits[i] for i in chosen],
+        )
+
+
+def _joined(parts: Sequence[_Found]) -> _Found:
+    """All of them, one part after the other."""
+    return _Found(
+        [prompt for part in parts for prompt in part.prompts],
+        torch.cat([*(part.scores for part in parts), torch.empty(0)]),
+        torch.cat([*(part.stability for part in parts), torch.empty(0)]),
+        [window for part in parts for window in part.cells],
+        [low for part in parts for low in part.logits],
+    )
 
 
 @dataclass(frozen=True)
@@ -183,13 +212,28 @@ class _Asking:
         ):
             parts.append(found)
             advance(rows.stop - rows.start)
-        return _Found(
-            [prompt for part in parts for prompt in part.prompts],
-            torch.cat([*(part.scores for part in parts), torch.empty(0)]),
-            torch.cat([*(part.stability for part in parts), torch.empty(0)]),
-            [window for part in parts for window in part.cells],
-            [low for part in parts for low in part.logits],
-        )
+        return _joined(parts)
+
+    def where_they_agree(self, first: _Found, again: _Found) -> _Found:
+        """The second answers, whose prompts are rows of the first; where one is largely another
+        mask, the first answer stays. What has no second answer that is worth keeping is left out.
+        """
+        masks, others = self._low_res(first), self._low_res(again)
+        pairs = [(masks[row], other) for row, other in zip(again.prompts, others, strict=True)]
+        same = [bool((a & b).sum() >= AGREEMENT * (a | b).sum()) for a, b in pairs]
+        second = again.at([i for i, agrees in enumerate(same) if agrees])
+        second = second._replace(prompts=[first.prompts[row] for row in second.prompts])
+        rest = [row for row, agrees in zip(again.prompts, same, strict=True) if not agrees]
+        return _joined([second, first.at(rest)])
+
+    def _low_res(self, found: _Found) -> list[Tensor]:
+        """Each mask on the whole low-res square: n x n bool."""
+        masks = []
+        for low, (top, bottom, left, right) in zip(found.logits, found.cells, strict=True):
+            mask = torch.zeros(self.upscaler.low_size, self.upscaler.low_size, dtype=torch.bool)
+            mask[top:bottom, left:right] = low > self.sam.mask_threshold
+            masks.append(mask)
+        return masks
 
     def boxes(self, found: _Found) -> Tensor:
         """XYXY of the first and last pixels of each candidate, in pixels of the model's input.

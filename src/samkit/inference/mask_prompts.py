@@ -3,8 +3,9 @@
 A model learned from masks that it had predicted itself (SAM, section 3 and appendix A): low-res
 logits that cross zero within a cell or two at a soft edge and are far from it elsewhere. A bare 0/1
 mask looks like a shapeless "undecided". Where no box is given, a mask comes with its own, which
-says the same again where the model listens best. Mean IoU of the bundled model's single mask with
-the mask given, for 37 masks of training photographs and 31 automatic masks of three other ones:
+says the same again where the model listens best. Mean IoU of the bundled model's single mask (its
+weights of 8,650 steps) with the mask given, for 37 masks of training photographs and 31 automatic
+masks of three other ones:
 
     levels             mask alone      mask and its box
     -20 and 20         .84   .81       .85   .86

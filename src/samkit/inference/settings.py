@@ -38,8 +38,8 @@ class AutomaticMaskSettings:
     max_mask_share: float = 1.0
     """Drop masks that cover a larger part of the image than this, 0 to 1."""
     ask_again: bool = False
-    """Ask for each mask once more, by its point and its box together, and keep that answer: for
-    models that answer boxes better than points (docs/adr/0008)."""
+    """Ask for each mask once more, by its point and its box together, and keep that answer where it
+    is largely the same mask: for models that answer boxes better than points (docs/adr/0008)."""
 
     def __post_init__(self) -> None:
         """Raises UsageError where a number makes no sense."""
@@ -95,6 +95,7 @@ class AutomaticMaskSettings:
             stability_score_thresh=0.4,
             box_nms_thresh=0.5,
             min_mask_region_area=100,
+            max_mask_share=0.8,
             ask_again=True,
         )
 
