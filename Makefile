@@ -11,7 +11,7 @@ EXAMPLES = $$($(BIN)/python -c 'from importlib.util import find_spec; print(find
 WEB := $(shell find web -path web/node_modules -prune -o -type f -print)
 PAGE := src/samkit/annotate/page/index.html
 
-.PHONY: help demo annotate install test test-all check lint style types floors bench constraints clean
+.PHONY: help demo annotate install test test-all parity check lint style types floors bench constraints clean
 
 help:  ## Say what there is.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */make \1\t/' | expand -t 18
@@ -32,6 +32,9 @@ test: $(VENV)/.dev  ## All tests but the slow ones.
 
 test-all: $(VENV)/.dev  ## All tests.
 	$(PYTEST)
+
+parity: $(VENV)/.dev  ## The model beside the official package's outputs, those of ViT-B included.
+	$(PYTEST) tests/modeling/test_parity.py
 
 check: lint test  ## Style, types, floors, docs, tests.
 

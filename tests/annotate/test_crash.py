@@ -74,7 +74,7 @@ class Annotator(threading.Thread):
 
 
 @pytest.mark.parametrize(
-    "seed", [*range(3), *(pytest.param(n, marks=pytest.mark.slow) for n in range(3, 50))]
+    "seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 50))]
 )
 def test_what_was_acknowledged_survives(tmp_path, photographs, forked, seed):
     folder, chance = tmp_path / "p", random.Random(seed)

@@ -63,7 +63,7 @@ def encoder() -> ImageEncoderViT:
 @pytest.mark.parametrize(
     ("variant", "dim", "depth"),
     [
-        ("vit_b", 768, 12),
+        pytest.param("vit_b", 768, 12, marks=pytest.mark.slow),
         pytest.param("vit_l", 1024, 24, marks=pytest.mark.slow),
         pytest.param("vit_h", 1280, 32, marks=pytest.mark.slow),
     ],

@@ -407,7 +407,7 @@ def test_every_setting_is_a_flag_and_presets_fill_those_not_given(
     [
         (signal.SIGINT, "sa1b"),
         (signal.SIGKILL, "sa1b"),
-        (signal.SIGTERM, "png"),
+        pytest.param(signal.SIGTERM, "png", marks=pytest.mark.slow),
         pytest.param(signal.SIGKILL, "png", marks=pytest.mark.slow),
     ],
 )

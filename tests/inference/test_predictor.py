@@ -195,12 +195,13 @@ def test_chunks_make_no_difference_and_a_thousand_prompts_work(predictor):
     generator = torch.Generator().manual_seed(1)
     coords = torch.rand(1000, 1, 2, generator=generator) * 85
     labels = torch.ones(1000, 1)
-    masks, scores, low = predictor.predict_torch(coords, labels)
-    assert masks.shape == (1000, 3, 400, 600)
+    masks, scores, low = predictor.predict_torch(coords, labels, multimask_output=False)
+    assert masks.shape == (1000, 1, 400, 600)
     scale = np.divide(predictor.original_size, predictor.input_size)[::-1]
     pixels = coords[:250].numpy() * scale  # of the original image
     done = 0
-    for part in predictor.predict_batches(pixels, labels[:250].numpy(), chunk=100):
+    prompts = pixels, labels[:250].numpy()
+    for part in predictor.predict_batches(*prompts, multimask_output=False, chunk=100):
         rows = slice(done, done + len(part.scores))
         assert len(part.masks) <= 100
         np.testing.assert_allclose(part.low_res, low[rows], rtol=0, atol=1e-4)

@@ -197,19 +197,3 @@ def test_forward_with_two_images(golden, name, multimask):
         assert list(output["masks"].shape) == expected["shape"]
         flipped = output["masks"].sum((-1, -2)).numpy() - np.array(expected["pixels"])
         assert np.abs(flipped).max() <= 0.001 * output["masks"][0, 0].numel()
-
-
-def test_vit_b_once(golden):
-    """One image and three kinds of prompts at full size; the rest of vit_b is marked slow."""
-    sam, official = golden.build_model("vit_b"), golden.arrays("vit_b")
-    e, stride = (golden.json("vit_b")[key] for key in ("embedding_stride", "low_res_stride"))
-    with torch.inference_mode():
-        embedding, fine = sam.encode(pixels(golden, sam, "vit_b", "coffee")[None])
-    assert fine == {}
-    sampled = embedding[0, ::e, ::e, ::e].numpy()
-    assert relative(sampled, official["coffee|embedding"]) < EMBEDDING_RELATIVE
-    for case in ("fg", "box_mask", "batch_boxes"):
-        low, iou = decode(golden, sam, embedding, "vit_b", "coffee", case, "multi")
-        key = f"coffee|{case}|multi"
-        assert np.abs(low[..., ::stride, ::stride].numpy() - official[f"{key}|low"]).max() < LOGITS
-        assert np.abs(iou.numpy() - official[f"{key}|iou"]).max() < IOU
