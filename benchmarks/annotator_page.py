@@ -1,10 +1,12 @@
 """How quickly the annotator's page answers in headless Chromium.
 
     python benchmarks/annotator_page.py [--model NAME|PATH | --vit-b-decoder] [--only PART ...]
+        [--masks N]
 
 Hover: milliseconds from the pointer event to the painted frame, over a photograph. Ready: from the
 opening of an image whose embedding is cached until prompts are answered. Brush: frames a second
-while strokes go over an image of 12 megapixels with 300 masks.
+while strokes go over an image of 12 megapixels with N masks (300). View: frames a second while the
+wheel zooms into that image and out again, and while it is dragged.
 
 --vit-b-decoder takes a seeded model without any training, whose decoder has the sizes of ViT-B's
 (256 wide, 64 x 64 cells) and whose encoder is tiny: for times, not for masks.
@@ -36,7 +38,6 @@ from samkit.masks import rle
 from samkit.modeling import VARIANTS, Sam, ViTConfig
 
 LARGE = (3000, 4000)
-MASKS = 300
 UNWATCHED = 0.25
 """Seconds after a move in which the page is not asked: who always asks takes a core from it."""
 
@@ -75,20 +76,21 @@ def ask(address: str, path: str, body: Any = None) -> Any:
         return json.loads(answer.read())
 
 
-def add_masks(address: str, image: str) -> None:
+def add_masks(address: str, image: str, count: int) -> None:
     """Discs all over the image."""
     rng = np.random.default_rng(0)
     height, width = LARGE
     y, x = np.mgrid[:height, :width]
     operations = []
-    for _ in range(MASKS):
+    for _ in range(count):
         cy, cx, r = rng.uniform(0, height), rng.uniform(0, width), rng.uniform(40, 160)
         mask = (y - cy) ** 2 + (x - cx) ** 2 <= r * r
         value = {"rle": rle.encode(mask[None])[0], "labels": [], "stage": "manual"}
         operation = {"op": uuid.uuid4().hex, "kind": "put", "instance": uuid.uuid4().hex, "base": 0}
         operations.append({**operation, "value": value})
-    sent = {"client": "benchmark", "operations": operations}
-    ask(address, f"/api/images/{image}/operations", sent)
+    for start in range(0, count, 100):
+        sent = {"client": "benchmark", "operations": operations[start : start + 100]}
+        ask(address, f"/api/images/{image}/operations", sent)
 
 
 def place(page: Page, x: float, y: float) -> tuple[float, float]:
@@ -147,7 +149,7 @@ def line(name: str, values: list[float], unit: str, digits: int = 1) -> str:
     return f"{name}: median {median}, p95 {high} ({len(values)})"
 
 
-PARTS = ("hover", "ready", "brush")
+PARTS = ("hover", "ready", "brush", "view")
 
 
 def main() -> None:
@@ -158,6 +160,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--moves", type=int, default=60)
     parser.add_argument("--strokes", type=int, default=6)
+    parser.add_argument("--masks", type=int, default=300)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         photos = Path(folder) / "photos"
@@ -186,7 +189,12 @@ def measure(address: str, arguments: argparse.Namespace) -> None:
         browser = running.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
-        parts = {"hover": measure_hover, "ready": measure_ready, "brush": measure_brush}
+        parts = {
+            "hover": measure_hover,
+            "ready": measure_ready,
+            "brush": measure_brush,
+            "view": measure_view,
+        }
         for name in arguments.only:
             page = browser.new_page(viewport={"width": 1360, "height": 820})
             page.set_default_timeout(300_000)
@@ -233,16 +241,58 @@ def reload(page: Page) -> float:
     return time.perf_counter() - start
 
 
-def measure_brush(page: Page, address: str, arguments: argparse.Namespace) -> None:
-    """Frames while strokes go on."""
+def open_large(page: Page, address: str, masks: int) -> None:
+    """The image of 12 megapixels with so many masks."""
     images = ask(address, "/api/images")["images"]
     large = next(image["id"] for image in images if image["name"] == "1-large.jpg")
-    add_masks(address, large)
+    there = len(ask(address, f"/api/images/{large}")["instances"])
+    add_masks(address, large, masks - there)
     open_page(page, address)
-    open_image(page, "1-large.jpg")
+    print(f"opened with {masks} masks in {open_image(page, '1-large.jpg'):.2f} s")
+
+
+def measure_brush(page: Page, address: str, arguments: argparse.Namespace) -> None:
+    """Frames while strokes go on."""
+    open_large(page, address, arguments.masks)
     frames = brush(page, arguments.strokes)
     print(line("frames of the brush at 12 megapixels", frames, "ms"))
     print(f"brush: {1000 / np.median(frames):.0f} frames/s, slowest {max(frames):.0f} ms")
+
+
+FRAMES = """() => {
+  window.__times = [];
+  const next = (time) => {
+    window.__times.push(time);
+    window.__next = requestAnimationFrame(next);
+  };
+  window.__next = requestAnimationFrame(next);
+}"""
+STOP = "() => { cancelAnimationFrame(window.__next); return window.__times; }"
+
+
+def measure_view(page: Page, address: str, arguments: argparse.Namespace) -> None:
+    """Frames while the view changes."""
+    open_large(page, address, arguments.masks)
+    page.mouse.move(*place(page, 1500, 1500))
+    page.evaluate(FRAMES)
+    for step in [-120] * 15 + [120] * 15:
+        page.mouse.wheel(0, step)
+        time.sleep(0.03)
+    zoomed = np.diff(page.evaluate(STOP))
+    for _ in range(8):
+        page.mouse.wheel(0, -120)
+    page.evaluate(FRAMES)
+    page.keyboard.down("Space")
+    page.mouse.down()
+    x, y = place(page, 1500, 1500)
+    for turn in np.linspace(0, 6 * np.pi, 120):
+        page.mouse.move(x + 150 * np.sin(turn), y + 100 * np.cos(turn) - 100)
+        time.sleep(0.01)
+    page.mouse.up()
+    page.keyboard.up("Space")
+    dragged = np.diff(page.evaluate(STOP))
+    print(line("frames while zooming at 12 megapixels", list(zoomed), "ms"))
+    print(line("frames while dragging at 12 megapixels", list(dragged), "ms"))
 
 
 if __name__ == "__main__":
