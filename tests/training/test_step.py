@@ -1,10 +1,11 @@
-"""Which of the three candidates learn from a prompt."""
+"""What is prompted first, and which of the three candidates learn from it."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from samkit.training import prompts
 from samkit.training.loader import CropLoader
 from samkit.training.photographs import Photographs
 from samkit.training.recipes import Recipe, View
@@ -29,3 +30,30 @@ def test_the_best_candidate_learns_from_a_point_and_all_from_a_box_where_the_rec
     candidates = list(sam.mask_decoder.output_hypernetworks_mlps)[1:]
     last = [mlp.layers[-1].weight.grad for mlp in candidates]
     assert sum(grad is not None and bool(grad.any()) for grad in last) == learning
+
+
+@pytest.mark.parametrize("share", [0.0, 0.7])
+def test_so_many_images_have_exact_boxes_and_the_others_noisy_ones(
+    photographs: Photographs,
+    recipe: Recipe,
+    tiny,
+    share: float,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    moved = []
+
+    def box(mask: np.ndarray, rng: np.random.Generator, noise: float) -> np.ndarray:
+        found = noisy_box(mask, rng, noise)
+        moved.append(bool((found != noisy_box(mask, rng, 0.0)).any()))
+        return found
+
+    noisy_box = prompts.noisy_box
+    monkeypatch.setattr(prompts, "noisy_box", box)
+    recipe = replace(
+        recipe, views=(View("whole", 1),), box_chance=1.0, rounds=(1.0,), exact_boxes=share
+    )
+    crop = CropLoader(photographs, recipe, 128, whole_input=False).crop(0, 0)
+    step = PromptableStep(tiny(), recipe)
+    for seed in range(40):
+        step.backward([crop], [np.random.default_rng(seed)], batch=1)
+    assert np.mean(moved) == pytest.approx(1 - share, abs=0.15)

@@ -62,6 +62,8 @@ class Recipe:
 
     box_chance: float = 0.5
     """Share of the images whose masks are first prompted by a box rather than by a point."""
+    exact_boxes: float = 0.0
+    """Share of those images whose boxes are the masks' own; the others' have the paper's noise."""
     inner_chance: float = 0.0
     """Share of first points that are drawn well inside the mask rather than anywhere in it."""
     rounds: tuple[float, ...] = PAPER_ROUNDS
@@ -158,6 +160,7 @@ RECIPES: dict[str, Recipe] = {
     "default": replace(
         _SMALL,
         box_chance=0.5,
+        exact_boxes=0.7,
         copy_paste=0.25,
         others_box=0.3,
         source_size="masks",

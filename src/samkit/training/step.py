@@ -146,7 +146,8 @@ class PromptableStep:
         """A box for every mask of the image, or a point for every one."""
         device = self.sam.device
         if rng.random() < self.recipe.box_chance:
-            boxes = np.stack([prompts.noisy_box(mask, rng) for mask in masks])
+            noise = 0.0 if rng.random() < self.recipe.exact_boxes else prompts.BOX_NOISE
+            boxes = np.stack([prompts.noisy_box(mask, rng, noise) for mask in masks])
             return Prompts(boxes=torch.from_numpy(boxes).to(device))
         points = [
             prompts.inner_point(mask, rng)
