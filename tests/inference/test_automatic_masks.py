@@ -236,13 +236,14 @@ def test_a_model_with_fine_features_and_prompt_maps_works(coffee):
 
 def test_masks_are_asked_for_again_by_point_and_box(trained, coffee):
     """Against the predictor, asked for each point's masks and then with the box of each; an answer
-    that is another mask than the first does not count."""
+    that is another mask than the first, or takes too much of the image, does not count."""
     side = min(coffee.shape[:2])
     coffee = coffee[:side, :side]  # no padding, which boxes know nothing of
     settings = AutomaticMaskSettings(
         points_per_side=4, stability_score_thresh=0, box_nms_thresh=1.0, pred_iou_thresh=0.3
     )
-    again = dataclasses.replace(settings, ask_again=True)
+    most = 0.6
+    again = dataclasses.replace(settings, ask_again=True, max_mask_share=most)
     found = SamAutomaticMaskGenerator.from_settings(trained, again).generate(coffee)
     predictor = SamPredictor(trained)
     predictor.set_image(coffee)
@@ -252,7 +253,7 @@ def test_masks_are_asked_for_again_by_point_and_box(trained, coffee):
     masks, scores, low = predictor.predict_many(points, labels)
     cell = trained.image_encoder.img_size / low.shape[-1]
     scale = side / trained.image_encoder.img_size
-    wanted, agree = [], []
+    wanted, agree, large = [], [], []
     for point, k in np.argwhere(scores > 0.3):
         rows = np.flatnonzero((low[point, k] > 0).any(1))
         columns = np.flatnonzero((low[point, k] > 0).any(0))
@@ -265,8 +266,13 @@ def test_masks_are_asked_for_again_by_point_and_box(trained, coffee):
             continue
         one, other = low[point, k] > 0, second > 0
         agree.append((one & other).sum() >= 0.6 * (one | other).sum())
-        wanted.append((score, mask) if agree[-1] else (scores[point, k], masks[point, k]))
+        large.append(agree[-1] and other.mean() > most)
+        counts = agree[-1] and not large[-1]
+        wanted.append((score, mask) if counts else (scores[point, k], masks[point, k]))
+        if wanted[-1][1].mean() > most:
+            wanted.pop()
     assert any(agree) and not all(agree)
+    assert any(large)
     assert len(found) == len(wanted) > 5
     for record, (score, mask) in zip(found, sorted(wanted, key=lambda one: -one[0]), strict=True):
         assert record["predicted_iou"] == pytest.approx(score, abs=1e-4)
@@ -278,9 +284,12 @@ def test_what_was_asked_again_is_chosen_from_with_the_same_thresholds(trained, c
     generator = SamAutomaticMaskGenerator.from_settings(trained, settings, "coco_rle")
     candidates = generator.candidates(coffee)
     assert generator.select(candidates) == generator.generate(coffee)
-    smaller = dataclasses.replace(settings, max_mask_share=0.1)
-    assert len(generator.select(candidates, smaller)) < len(candidates)
-    for change in ({"pred_iou_thresh": 0.5}, {"box_nms_thresh": 0.5}, {"ask_again": False}):
+    for change in (
+        {"pred_iou_thresh": 0.5},
+        {"box_nms_thresh": 0.5},
+        {"max_mask_share": 0.5},
+        {"ask_again": False},
+    ):
         with pytest.raises(UsageError, match=next(iter(change))):
             generator.select(candidates, dataclasses.replace(settings, **change))
 

@@ -7,6 +7,7 @@ is kept, in float32, outside of which nothing can be true. So the memory needed 
 the size of the image nor much on the number of points.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -216,11 +217,15 @@ class _Asking:
 
     def where_they_agree(self, first: _Found, again: _Found) -> _Found:
         """The second answers, whose prompts are rows of the first; where one is largely another
-        mask, the first answer stays. What has no second answer that is worth keeping is left out.
+        mask, or takes too much of the image, the first answer stays. What has no second answer that
+        is worth keeping is left out.
         """
         masks, others = self._low_res(first), self._low_res(again)
         pairs = [(masks[row], other) for row, other in zip(again.prompts, others, strict=True)]
-        same = [bool((a & b).sum() >= AGREEMENT * (a | b).sum()) for a, b in pairs]
+        most = self.settings.max_mask_share * math.prod(self.upscaler.valid_size)
+        same = [
+            bool((a & b).sum() >= AGREEMENT * (a | b).sum() and b.sum() <= most) for a, b in pairs
+        ]
         second = again.at([i for i, agrees in enumerate(same) if agrees])
         second = second._replace(prompts=[first.prompts[row] for row in second.prompts])
         rest = [row for row, agrees in zip(again.prompts, same, strict=True) if not agrees]

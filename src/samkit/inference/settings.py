@@ -121,6 +121,7 @@ DECIDE_WHAT_IS_ASKED_AGAIN = (
     "stability_score_thresh",
     "box_nms_thresh",
     "min_mask_region_area",
+    "max_mask_share",
 )
 """Neither can these, where masks are asked for again."""
 
