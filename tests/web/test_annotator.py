@@ -201,6 +201,9 @@ def test_a_stale_change_is_shown_side_by_side_and_both_can_be_kept(
     found = annotator.instances(name)
     assert sorted(i["labels"] for i in found) == [[], [], ["theirs"]]
     assert len({i["rle"]["counts"] for i in found}) == 3
+    person.get("submit-image").click()
+    person.page.locator(f"[data-testid=image-name]:not([title='{name}'])").wait_for()
+    assert annotator.ask(f"/api/images/{annotator.image_id(name)}")["state"] == "submitted"
 
 
 def test_suggestions_are_accepted_and_rejected_by_key_and_no_label_runs_as_script(

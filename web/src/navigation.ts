@@ -15,7 +15,7 @@ import {
 } from "./state";
 import { dropDrawing } from "./tools";
 import type { Frame } from "./decoder/prompts";
-import type { ImageDocument, ImageSummary } from "./types";
+import type { ImageDocument, ImageSummary, Instance } from "./types";
 
 const PAGE = 200;
 const LAST = "samkit-image";
@@ -119,9 +119,7 @@ async function load(id: string, signal: AbortSignal): Promise<void> {
   dropDrawing();
   image.value = opened;
   showImage(bitmap, { width: document.width, height: document.height });
-  const own = withChanges(withChanges(instances, untold), changes);
-  giveColours(own.map((instance) => instance.id));
-  setObjects(own.map(objectOf));
+  showMasks(instances, [...untold, ...changes]);
   if (left && holder.value === null) resumeDraft(left);
   if (project.value?.model) encoding.begin();
   void encoded.then(async (ready) => {
@@ -131,6 +129,26 @@ async function load(id: string, signal: AbortSignal): Promise<void> {
     if (bitmap.width < document.width) await sharpen(id, signal);
     prefetch();
   });
+}
+
+/** The masks of the open image, with the changes that the server lacks. */
+function showMasks(instances: readonly Instance[], changes: readonly Entry[]): void {
+  const own = withChanges(instances, changes);
+  giveColours(own.map(({ id }) => id));
+  setObjects(own.map(objectOf));
+}
+
+/** All that others did to the open image, too, where nothing is at hand and all is saved. */
+export async function refresh(id: string): Promise<void> {
+  const { signal } = opening;
+  const free = (): boolean => !draft.value && saver.value?.state.value === "saved";
+  if (!free()) return;
+  const [document, untold] = await read(id);
+  const changes = await journal.ofImage(project.value!.id, id);
+  if (signal.aborted || image.value?.id !== id || !free()) return;
+  const { instances, ...opened } = document;
+  image.value = opened;
+  showMasks(instances, [...untold, ...changes]);
 }
 
 /** An image, and the changes that it lacks; it is read again if some of these were sent meanwhile. */

@@ -4,7 +4,7 @@ import { paint } from "../canvas/tint";
 import { cancel, commit } from "../editor";
 import type { Entry } from "../journal";
 import { decode, type Rle } from "../masks/rle";
-import { open } from "../navigation";
+import { open, refresh } from "../navigation";
 import { objectOf } from "../objects";
 import { picture } from "../scene";
 import { setObjects } from "../selection";
@@ -45,13 +45,18 @@ const told = (instance: Instance | null | undefined): string =>
 const nameOf = (id: string): string =>
   images.value.find((summary) => summary.id === id)?.name ?? "its image";
 
-/** Another object that is at hand is kept; of this one, what was settled stands. */
+/**
+ * Another object that is at hand is kept; of this one, what was settled stands. Once the server has
+ * it, the image is as others see it: who settled all may hand it in.
+ */
 async function settle(entry: Entry, instead: Entry | null, ...shown: Instance[]): Promise<void> {
-  void saver.value?.settle(entry, instead);
+  const sent = saver.value?.settle(entry, instead);
   if (entry.image !== image.value?.id) return;
   await (draft.value?.id === entry.instance ? cancel() : commit());
   const others = objects.value.filter(({ instance }) => instance.id !== entry.instance);
   setObjects([...others, ...shown.map(objectOf)]);
+  await sent;
+  await refresh(entry.image);
 }
 
 function Conflict({ entry }: { entry: Entry }) {
@@ -101,9 +106,9 @@ function Conflict({ entry }: { entry: Entry }) {
         </p>
       )}
       <div class="buttons">
-        <button type="button" data-testid="keep-mine" onClick={mine}>Keep mine</button>
-        <button type="button" data-testid="keep-theirs" onClick={theirs}>Keep theirs</button>
-        {entry.kind === "put" && <button type="button" data-testid="keep-both" onClick={both}>Keep both</button>}
+        <button type="button" data-testid="keep-mine" onClick={() => void mine().catch(failed)}>Keep mine</button>
+        <button type="button" data-testid="keep-theirs" onClick={() => void theirs().catch(failed)}>Keep theirs</button>
+        {entry.kind === "put" && <button type="button" data-testid="keep-both" onClick={() => void both().catch(failed)}>Keep both</button>}
       </div>
     </article>
   );
