@@ -173,11 +173,14 @@ def test_a_stale_change_is_shown_side_by_side_and_both_can_be_kept(
     person.wait_until("saved")
     (made,) = annotator.instances(name)
     value = {k: v for k, v in made.items() if k not in ("id", "version", "editor")}
-    other = {"op": "theirs", "kind": "put", "instance": made["id"], "base": made["version"]}
-    annotator.ask(
-        f"/api/images/{annotator.image_id(name)}/operations",
-        {"client": "other", "operations": [{**other, "value": {**value, "labels": ["theirs"]}}]},
-    )
+    image = annotator.image_id(name)
+
+    def they_say(label: str, instance: Any) -> None:
+        put = {"op": label, "kind": "put", "instance": instance["id"], "base": instance["version"]}
+        sent = {**put, "value": {**value, "labels": [label]}}
+        annotator.ask(f"/api/images/{image}/operations", {"client": "x", "operations": [sent]})
+
+    they_say("theirs", made)
     person.key("k")
     person.drag((50, 90), (90, 90))
     person.key("Enter")
@@ -201,9 +204,19 @@ def test_a_stale_change_is_shown_side_by_side_and_both_can_be_kept(
     found = annotator.instances(name)
     assert sorted(i["labels"] for i in found) == [[], [], ["theirs"]]
     assert len({i["rle"]["counts"] for i in found}) == 3
+    they_say("again", next(one for one in found if one["id"] == made["id"]))
+    person.get("instance").filter(has_text="theirs").locator(".pick").click()
+    person.key("b")
+    person.drag((50, 200), (90, 200))
+    person.key("Enter")
+    person.wait_until("conflict")
+    person.get("save-state").click()
+    person.get("keep-mine").click()
+    person.wait_until("saved")
+    person.page.locator("dialog[open] header button").click()
     person.get("submit-image").click()
     person.page.locator(f"[data-testid=image-name]:not([title='{name}'])").wait_for()
-    assert annotator.ask(f"/api/images/{annotator.image_id(name)}")["state"] == "submitted"
+    assert annotator.ask(f"/api/images/{image}")["state"] == "submitted"
 
 
 def test_suggestions_are_accepted_and_rejected_by_key_and_no_label_runs_as_script(

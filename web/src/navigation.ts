@@ -138,9 +138,19 @@ function showMasks(instances: readonly Instance[], changes: readonly Entry[]): v
   setObjects(own.map(objectOf));
 }
 
-/** All that others did to the open image, too, where nothing is at hand and all is saved. */
-export async function refresh(id: string): Promise<void> {
+/** Ends when the open image is as others see it, which it must be before it is handed in. */
+let refreshing: Promise<void> = Promise.resolve();
+
+/** All that others did to an image is shown, too, once `sent` has ended. */
+export function refresh(id: string, sent: Promise<void>): Promise<void> {
+  refreshing = sent.then(() => readAgain(id));
+  return refreshing;
+}
+
+/** Reads the open image anew, where nothing is at hand and all is saved. */
+async function readAgain(id: string): Promise<void> {
   const { signal } = opening;
+  await saver.value?.flush();
   const free = (): boolean => !draft.value && saver.value?.state.value === "saved";
   if (!free()) return;
   const [document, untold] = await read(id);
@@ -248,6 +258,7 @@ async function settled(): Promise<string | null> {
   const id = image.value?.id;
   if (!id) return null;
   await saver.value?.flush();
+  await refreshing.catch(() => undefined); // said where it was asked for; the server compares versions
   const waiting = await journal.ofImage(project.value!.id, id);
   if (image.value?.id !== id) {
     say("Another image was opened meanwhile; the one before stays as it was.", true);

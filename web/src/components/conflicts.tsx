@@ -50,13 +50,13 @@ const nameOf = (id: string): string =>
  * it, the image is as others see it: who settled all may hand it in.
  */
 async function settle(entry: Entry, instead: Entry | null, ...shown: Instance[]): Promise<void> {
-  const sent = saver.value?.settle(entry, instead);
-  if (entry.image !== image.value?.id) return;
+  const sent = saver.value!.settle(entry, instead);
+  if (entry.image !== image.value?.id) return sent;
+  const refreshed = refresh(entry.image, sent);
   await (draft.value?.id === entry.instance ? cancel() : commit());
   const others = objects.value.filter(({ instance }) => instance.id !== entry.instance);
   setObjects([...others, ...shown.map(objectOf)]);
-  await sent;
-  await refresh(entry.image);
+  await refreshed;
 }
 
 function Conflict({ entry }: { entry: Entry }) {
