@@ -138,27 +138,37 @@ function showMasks(instances: readonly Instance[], changes: readonly Entry[]): v
   setObjects(own.map(objectOf));
 }
 
-/** Ends when the open image is as others see it, which it must be before it is handed in. */
-let refreshing: Promise<void> = Promise.resolve();
+/** While the open image is read anew: whether that brought what nobody here has seen. */
+let refreshing: Promise<boolean> | null = null;
 
 /** All that others did to an image is shown, too, once `sent` has ended. */
-export function refresh(id: string, sent: Promise<void>): Promise<void> {
-  refreshing = sent.then(() => readAgain(id));
-  return refreshing;
+export async function refresh(id: string, sent: Promise<void>): Promise<void> {
+  const reading = (refreshing = sent.then(() => readAgain(id)));
+  try {
+    await reading;
+  } finally {
+    if (refreshing === reading) refreshing = null;
+  }
 }
 
-/** Reads the open image anew, where nothing is at hand and all is saved. */
-async function readAgain(id: string): Promise<void> {
+/** Reads the open image anew, where nothing is at hand and all is saved; true where others changed
+ * more of it than was shown before. */
+async function readAgain(id: string): Promise<boolean> {
   const { signal } = opening;
   await saver.value?.flush();
   const free = (): boolean => !draft.value && saver.value?.state.value === "saved";
-  if (!free()) return;
+  if (!free()) return false;
   const [document, untold] = await read(id);
   const changes = await journal.ofImage(project.value!.id, id);
-  if (signal.aborted || image.value?.id !== id || !free()) return;
+  if (signal.aborted || image.value?.id !== id || !free()) return false;
   const { instances, ...opened } = document;
+  const seen = new Map(objects.value.map(({ instance }) => [instance.id, instance.version]));
+  const unseen =
+    instances.length !== seen.size || instances.some((one) => seen.get(one.id) !== one.version);
   image.value = opened;
   showMasks(instances, [...untold, ...changes]);
+  if (unseen) say("Others changed more of this image; it is shown as it is now.");
+  return unseen;
 }
 
 /** An image, and the changes that it lacks; it is read again if some of these were sent meanwhile. */
@@ -258,7 +268,7 @@ async function settled(): Promise<string | null> {
   const id = image.value?.id;
   if (!id) return null;
   await saver.value?.flush();
-  await refreshing.catch(() => undefined); // said where it was asked for; the server compares versions
+  if (await refreshing?.catch(() => false)) return null; // said there; nobody hands in what they never saw
   const waiting = await journal.ofImage(project.value!.id, id);
   if (image.value?.id !== id) {
     say("Another image was opened meanwhile; the one before stays as it was.", true);
