@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from samkit.datasets.scenes import Part, Scene, Thing
 from samkit.datasets.shapes import Outline, placed
 from samkit.datasets.textures import as_floats, as_pixels
+from samkit.datasets.things import Part, Scene, Thing
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]

@@ -14,7 +14,7 @@ Outline = list[NDArray[np.float64]]
 def draw_shape(rng: np.random.Generator) -> tuple[str, Outline]:
     """The name and the outline of a shape drawn at random."""
     name = draw_one(_CHANCES, rng)
-    return name, _SHAPES[name](rng)
+    return name, SHAPES[name](rng)
 
 
 def draw_one(chances: Mapping[str, float], rng: np.random.Generator) -> str:
@@ -138,7 +138,7 @@ def _stroke(rng: np.random.Generator) -> Outline:
     return [np.concatenate([line + half * normal, (line - half * normal)[::-1]])]
 
 
-_SHAPES: dict[str, Callable[[np.random.Generator], Outline]] = {
+SHAPES: dict[str, Callable[[np.random.Generator], Outline]] = {
     "circle": _circle,
     "ellipse": _ellipse,
     "triangle": _triangle,
