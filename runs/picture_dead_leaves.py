@@ -13,7 +13,7 @@ from samkit.pictures.contact_sheet import contact_sheet
 from samkit.pictures.overlay import draw_overlay
 
 PICTURE = Path(__file__).resolve().parents[1] / "docs" / "pictures" / "dead-leaves.jpg"
-SCENES = (3, 5, 6, 7, 8, 12)
+SCENES = (6, 13, 18, 23, 9, 4)
 
 
 def main() -> None:
