@@ -30,13 +30,15 @@ torch.manual_seed(0)
 sam = Sam(TINY).train()
 regularise(sam, 0.0, 0.0)
 recipe = replace(RECIPES["debug"], steps=3, batch=4, warmup=2, cooldown=0.3, crop_scale=(0.8, 1.1))
+recipe = replace(recipe, validate_every=3)
 world = World.join(torch.device("cpu"))
-photos = Photographs([("store", StoreReader(Path({store!r})))])
+photos = Photographs([("store", StoreReader(Path({store!r})))], held_out=0.3)
 losses = []
 trainer = Trainer(sam, photos, recipe, Path({out!r}), world=world)
 trainer.run(report=lambda step, seen: losses.append(seen["loss"]))
 if world.is_first:
-    torch.save({{"losses": losses, "weights": sam.state_dict()}}, {out!r} + "/seen.pt")
+    seen = {{"losses": losses, "best": trainer.best, "weights": sam.state_dict()}}
+    torch.save(seen, {out!r} + "/seen.pt")
 world.leave()
 """
 
@@ -70,6 +72,8 @@ def test_two_processes_give_one_process_s_losses_and_weights(
     one, two = train(1), train(2)
     assert len(one["losses"]) == 3
     assert one["losses"] == pytest.approx(two["losses"], abs=1e-5)
+    assert one["best"]["step"] == 3 and one["best"]["box"] > 0
+    assert one["best"] == pytest.approx(two["best"], abs=1e-3)
     for name, value in one["weights"].items():
         if name.endswith("k_proj.bias"):
             continue  # attention does not depend on it, so its gradient is rounding alone

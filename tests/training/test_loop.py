@@ -114,7 +114,7 @@ def test_the_best_weights_on_images_kept_aside_are_kept(
     scores = iter([0.2, 0.5, 0.3])
     monkeypatch.setattr(
         "samkit.training.loop.validate",
-        lambda *_: dict.fromkeys(MEASURES, next(scores)),
+        lambda *_, world: dict.fromkeys(MEASURES, next(scores)),
     )
     run = trainer(tmp_path, validate_every=2)
     run.photographs.kept_aside = run.photographs.sources["a"]

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -9,6 +10,8 @@ from torch import Tensor
 
 from samkit.checkpoints.precision import choose_device
 from samkit.errors import UsageError
+
+T = TypeVar("T")
 
 BUCKET_VALUES = 1 << 24
 """Gradients travel in buckets of so many values (64 MB of float32)."""
@@ -77,14 +80,20 @@ class World:
         """Means of what was measured, over the processes that measured it."""
         if self.size == 1:
             return seen
-        everyone: list[dict[str, float] | None] = [None] * self.size
-        dist.all_gather_object(everyone, seen)
-        kept = [own for own in everyone if own is not None]
+        kept = self.everyone(seen)
         keys = {key for own in kept for key in own}
         return {
             key: sum(own[key] for own in kept if key in own) / sum(key in own for own in kept)
             for key in keys
         }
+
+    def everyone(self, own: T) -> list[T]:
+        """What each process gives, by rank."""
+        if self.size == 1:
+            return [own]
+        given: list[Any] = [None] * self.size
+        dist.all_gather_object(given, own)
+        return given
 
     def agree(self, wish: bool, device: torch.device) -> bool:
         """Whether any process wishes so, such as to stop."""

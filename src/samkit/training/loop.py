@@ -141,18 +141,21 @@ class Trainer:
         return int(np.random.default_rng([self.recipe.seed, self.step, rank, 2]).integers(1 << 62))
 
     def _look_and_save(self, seen: dict[str, float], last: bool) -> None:
-        """Scores the images kept aside and saves, each where its turn has come."""
-        if not self.world.is_first:
-            return
+        """Scores the images kept aside and saves, each where its turn has come.
+
+        All processes score; the first one saves.
+        """
         every = self.recipe.validate_every
         looked = False
         if every and self.photographs.kept_aside and (self.step % every == 0 or last):
-            scores = validate(self.sam, self.kept_weights(), self.photographs)
+            scores = validate(self.sam, self.kept_weights(), self.photographs, world=self.world)
             self._train_mode()
             seen |= {f"held_out_{key}": value for key, value in scores.items()}
             looked = not self.best or choice(scores) > choice(self.best)
             if looked:
                 self.best = {"step": float(self.step), **scores}
+        if not self.world.is_first:
+            return
         if last or self.step % self.recipe.save_every == 0:
             self._save_state()
         if looked or (not self.best and (last or self.step % self.recipe.save_every == 0)):

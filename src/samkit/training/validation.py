@@ -10,6 +10,7 @@ from samkit.evaluation.segmenters import Model
 from samkit.inference.predictor import SamPredictor
 from samkit.masks import rle
 from samkit.modeling import Sam
+from samkit.training.distributed import World
 from samkit.training.photographs import Photo, Photographs, Place
 
 MEASURES = ("c1", "c1_best", "c3", "box")
@@ -18,19 +19,26 @@ CLICKS = 3
 
 
 def validate(
-    sam: Sam, weights: dict[str, Tensor], photographs: Photographs, most_images: int = 150
+    sam: Sam,
+    weights: dict[str, Tensor],
+    photographs: Photographs,
+    *,
+    world: World | None = None,
+    most_images: int = 150,
 ) -> dict[str, float]:
     """Mean IoU over the masks kept aside, by measure; the model keeps its own weights.
 
+    world: its processes share the images, and each is told the means over all of them.
     Leaves the model in eval mode.
     """
+    world = world or World()
     own = {name: value.clone() for name, value in sam.state_dict().items()}
     sam.load_state_dict(weights)
     sam.eval()
     found: dict[str, list[float]] = {key: [] for key in MEASURES}
     try:
         model = Model(SamPredictor(sam))
-        for place in _evenly(photographs.kept_aside, most_images):
+        for place in _evenly(photographs.kept_aside, most_images)[world.rank :: world.size]:
             photo = photographs.read(place)
             masks = [] if photo is None else _masks(photo)
             if photo is None or not masks:
@@ -43,7 +51,9 @@ def validate(
                     found[key] += scores[key].tolist()
     finally:
         sam.load_state_dict(own)
-    return {key: float(np.mean(values)) for key, values in found.items() if values}
+    together = world.everyone(found)
+    everything = {key: [score for own in together for score in own[key]] for key in MEASURES}
+    return {key: float(np.mean(values)) for key, values in everything.items() if values}
 
 
 def _evenly(places: Sequence[Place], most: int) -> Sequence[Place]:
