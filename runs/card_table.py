@@ -1,6 +1,8 @@
 """The tables of the model's card, from what `samkit evaluate --json` wrote.
 
 python runs/card_table.py VAL.json [NEW_DOMAIN.json...]
+
+A file of scores without sources is one source, of the file's name.
 """
 
 import json
@@ -58,8 +60,9 @@ def main() -> None:
     sources: dict[str, list[tuple[int, list[float]]]] = {}
     for path in sys.argv[1:]:
         scores = json.loads(Path(path).read_text())
-        for name, own in scores["sources"].items():
-            sources.setdefault(name or Path(path).stem, []).append((own["masks"], cells(own)))
+        alone = {Path(path).stem: {**scores, "masks": scores["about"]["masks"]}}
+        for name, own in scores.get("sources", alone).items():
+            sources.setdefault(name, []).append((own["masks"], cells(own)))
     known = {name: mean(rows) for name, rows in sources.items() if name not in NEW_DOMAINS}
     new = {name: mean(rows) for name, rows in sources.items() if name in NEW_DOMAINS}
     print("| source | masks | " + " | ".join([*COLUMNS, *RULES]) + " |")

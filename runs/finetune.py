@@ -8,6 +8,7 @@ on these, fine-tuned with `samkit train --recipe finetune` on the thirty, and sc
 import argparse
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -26,9 +27,19 @@ def split(data: Path, source: str, out: Path) -> None:
         pairs += [("val", pair) for pair in StoreReader(data / "val" / source)]
     for folder, chosen in (("train", pairs[:IMAGES]), ("held-out", pairs[IMAGES:])):
         if not (out / folder).exists():
-            with StoreWriter(out / folder) as writer:
+            unfinished = out / f"{folder}.unfinished"
+            shutil.rmtree(unfinished, ignore_errors=True)
+            with StoreWriter(unfinished) as writer:
                 for part, pair in chosen:
                     writer.write(pair.source, pair.records, name=f"{part}/{pair.name}")
+            unfinished.rename(out / folder)
+
+
+def samkit(*words: str) -> None:
+    """Runs a command; 1 says that something was named and left out, which stops nothing."""
+    code = subprocess.run([sys.executable, "-m", "samkit", *words]).returncode
+    if code not in (0, 1):
+        sys.exit(code)
 
 
 def evaluate(model: str, out: Path, name: str, limit: int) -> dict[str, dict[str, float]]:
@@ -37,7 +48,7 @@ def evaluate(model: str, out: Path, name: str, limit: int) -> dict[str, dict[str
     if not path.exists():
         words = ["evaluate", model, "--data", str(out / "held-out"), "--json", str(path)]
         words += ["--protocol", "clicks", "--protocol", "box", "--limit-images", str(limit)]
-        subprocess.run([sys.executable, "-m", "samkit", *words], check=True)
+        samkit(*words)
     return json.loads(path.read_text())
 
 
@@ -55,9 +66,8 @@ def main() -> None:
         split(args.data, source, out)
         before = evaluate(args.init, out, "before", args.limit_images)
         began = time.monotonic()
-        command = [sys.executable, "-m", "samkit", "train", str(out / "train"), "-o"]
-        command += [str(out / "run"), "--recipe", "finetune", "--init", args.init, *flags]
-        subprocess.run(command, check=True)
+        words = ["train", str(out / "train"), "-o", str(out / "run"), "--recipe", "finetune"]
+        samkit(*words, "--init", args.init, *flags)
         minutes = (time.monotonic() - began) / 60
         after = evaluate(str(out / "run" / "model.safetensors"), out, "after", args.limit_images)
         for protocol, metric in (("clicks", "c1"), ("clicks", "c5"), ("box", "box")):

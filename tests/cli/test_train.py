@@ -1,6 +1,7 @@
 """`samkit train` on a tiny store, from images to a checkpoint."""
 
 import csv
+import json
 import signal
 import time
 from pathlib import Path
@@ -56,6 +57,7 @@ def test_a_run_goes_from_images_to_a_checkpoint(data: Path, tmp_path: Path, caps
         (["--recipe", "debug", "--freeze", "decoder"], "No parameter is called decoder"),
         (["--recipe", "debug", "--init", "nosuch.pth"], "nosuch.pth"),
         (["--recipe", "vit_b", "--init", "imagenet"], "fit the default model"),
+        (["--recipe", "debug", "--seed", "-1"], "--seed takes a number from 0"),
         (["--recipe", "debug", "--workers", "0"], "--workers must be more than 0"),
         (["--recipe", "debug", "--shard-mb", "0"], "--shard-mb must be at least 1"),
         (["--recipe", "debug", "--synthetic", "2", "--textures", "nowhere"], "nowhere"),
@@ -79,6 +81,29 @@ def test_synthetic_scenes_take_their_textures_from_photographs(
     assert main(["train", str(data), "-o", str(out), *words]) == 0
     about = checkpoints.read_metadata(out / "model.safetensors").provenance
     assert about["data"] == {data.stem: 3, "synthetic": 2}
+
+
+def test_what_is_broken_or_empty_is_named_and_stops_nothing(tmp_path: Path, capsys) -> None:
+    """A photograph without masks, one with a bad mask, and a log that a power cut has shortened."""
+    rng = np.random.default_rng(0)
+    with StoreWriter(tmp_path / "data") as writer:
+        for i in range(3):
+            image = rng.integers(0, 255, (200, 240, 3), dtype=np.uint8)
+            mask = np.zeros((200, 240), bool)
+            mask[40:150, 30:150] = i > 0
+            writer.write(image, [from_mask(mask, n) for n in (1, 2)] if i else [], name=str(i))
+    path = tmp_path / "data" / "2.json"
+    document = json.loads(path.read_text())
+    document["annotations"][1]["segmentation"]["counts"] = "no code"
+    path.write_text(json.dumps(document))
+    out = tmp_path / "run"
+    words = ["train", str(tmp_path / "data"), "-o", str(out), "--recipe", "debug"]
+    assert main([*words, "--until", "2"]) in (0, 1)
+    with open(out / "log.csv", "a") as file:
+        file.write("3,1.2e")
+    assert main(words) == 1
+    assert "left out data/2" in capsys.readouterr().err
+    assert min(Image.open(out / "samples.jpg").size) > 100
 
 
 def test_missing_data_is_one_sentence(tmp_path: Path, capsys) -> None:

@@ -91,7 +91,7 @@ def run(data: Path, out: Path, *flags: str) -> int:
 
 
 def test_images_become_a_scored_checkpoint_in_slices(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     few = 4  # points for edges instead of 16 x 16, which tests/cli has
     monkeypatch.setattr(edge_maps, "POINTS_PER_SIDE", few)
@@ -102,6 +102,11 @@ def test_images_become_a_scored_checkpoint_in_slices(
     parts = list(out.glob("state-*"))
     assert len(parts) > 3 and max(part.stat().st_size for part in parts) <= 4 << 20
     assert run(data, out, "--save-every", "4") == 0
+    rows = [line.split(" | ")[:2] for line in capfd.readouterr().out.splitlines() if "|" in line]
+    assert [row[0].strip("| *") for row in rows[2:]] == [
+        *("training sources, val", "new domains", "boxes", "dsb2018", "facades")
+    ]
+    assert [int(row[1]) for row in rows[2:]] == [2, 2, 2, 1, 1]
     about = checkpoints.read_metadata(out / "model.safetensors").provenance
     assert about["data"] == {"boxes": 2, "more": 2, "synthetic": 3}  # the new domains are left out
     assert about["recipe"]["reached"] == 4

@@ -78,6 +78,7 @@ def test_finite_steps_begin_the_count_anew(tmp_path: Path) -> None:
         (Numbers(lr=0.1, betas=(0.8, 0.99)), 2, "a run with another lr, betas;"),
         (OtherNumbers(), 2, "a run of another kind"),
         (Numbers(), 3, "a run of another model"),
+        (NewerNumbers(decay=0.2), 2, "a run with another decay;"),
     ],
 )
 def test_another_run_s_folder_is_refused(

@@ -85,3 +85,27 @@ def test_a_batch_that_cannot_be_shared_is_refused() -> None:
     assert list(World(1, 2).share(6)) == [3, 4, 5]
     with pytest.raises(UsageError, match="cannot be shared evenly by 2 processes"):
         World(0, 2).share(3)
+
+
+def test_what_no_process_has_a_gradient_of_stays_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AdamW leaves such a parameter alone, as in one process; a zero would move it by momentum."""
+
+    def other_has(flags: torch.Tensor, op: object = None) -> None:
+        if flags.dtype == torch.uint8:
+            flags[1] = 1  # the other process has a gradient of the second
+
+    monkeypatch.setattr("torch.distributed.all_reduce", other_has)
+    first, second, third = (torch.nn.Parameter(torch.ones(2)) for _ in range(3))
+    first.grad = torch.full((2,), 5.0)
+    World(0, 2).sum_gradients([first, second, third])
+    assert first.grad.tolist() == [5, 5] and second.grad.tolist() == [0, 0] and third.grad is None
+
+
+def test_processes_that_see_other_runs_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gather(given: list[Any], own: int) -> None:
+        given[:] = [own, 0]
+
+    monkeypatch.setattr("torch.distributed.all_gather_object", gather)
+    World(0, 2).same(0, Path("run"))
+    with pytest.raises(UsageError, match="runs of 0 and 7 steps in run"):
+        World(0, 2).same(7, Path("run"))

@@ -11,9 +11,12 @@ import torch
 
 from samkit import checkpoints
 from samkit.errors import CheckpointError, SamkitError, UsageError
+from samkit.training.distributed import World
 from samkit.training.loop import MODEL
+from samkit.training.starting import freeze
 from samkit.training.state import MANIFEST, load_state, save_state
 from samkit.training.validation import MEASURES
+from samkit.training.watch import draw_samples, sample_photos
 
 
 def same(a, b) -> None:
@@ -122,6 +125,64 @@ def test_the_best_weights_on_images_kept_aside_are_kept(
     assert run.best["step"] == 4
     about = checkpoints.read_metadata(tmp_path / MODEL).provenance
     assert about["recipe"]["reached"] == 4 and about["metrics"]["c1"] == 0.5
+
+
+def test_images_kept_aside_without_masks_choose_nothing(
+    tmp_path: Path, trainer, monkeypatch
+) -> None:
+    monkeypatch.setattr("samkit.training.loop.validate", lambda *_, world: {})
+    run = trainer(tmp_path, validate_every=2)
+    run.photographs.kept_aside = run.photographs.sources["a"]
+    assert run.run() and run.best == {}
+    assert checkpoints.read_metadata(tmp_path / MODEL).provenance["recipe"]["reached"] == 6
+
+
+def test_a_run_that_is_left_early_looks_at_nothing_else(
+    tmp_path: Path, trainer, monkeypatch
+) -> None:
+    looked = []
+
+    def validate(*_: object, world: World) -> dict[str, float]:
+        looked.append(run.step)
+        return dict.fromkeys(MEASURES, 0.5)
+
+    monkeypatch.setattr("samkit.training.loop.validate", validate)
+    run = trainer(tmp_path, validate_every=4)
+    run.photographs.kept_aside = run.photographs.sources["a"]
+    run.run(until=3)
+    run.run(should_stop=lambda: True)  # at step 4, when it would be time
+    assert looked == [] and load_state(tmp_path)["step"] == 4
+    run.run()
+    assert looked == [6]
+
+
+def test_frozen_parts_stay_as_they_are_used_whatever_is_shown(tmp_path: Path, trainer) -> None:
+    run = trainer(tmp_path, save_every=1)
+    freeze(run.sam, ("image_encoder",))
+    seen = []
+
+    def report(step: int, _: object) -> None:
+        seen.append((run.sam.image_encoder.training, run.sam.mask_decoder.training))
+        draw_samples(run.sam, sample_photos(run.photographs), tmp_path / "samples.jpg")
+
+    run.run(report=report)
+    assert seen == [(False, True)] * 6
+
+
+def test_the_time_of_a_step_counts_what_it_waited_for(tmp_path: Path, trainer, monkeypatch) -> None:
+    run = trainer(tmp_path, steps=2)
+    batches = run.loader.batches
+
+    def slow(*arguments):
+        for crops in batches(*arguments):
+            time.sleep(0.3)
+            yield crops
+
+    monkeypatch.setattr(run.loader, "batches", slow)
+    seen = []
+    run.run(report=lambda _, measured: seen.append(measured))
+    assert all(0.3 <= row["waited"] < row["seconds"] for row in seen)
+    assert run.course.spent >= 0.6
 
 
 def test_another_recipe_is_refused(tmp_path: Path, trainer) -> None:

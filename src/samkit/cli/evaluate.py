@@ -98,7 +98,7 @@ def evaluate(
     """
     protocols = frozenset[str](protocol)
     _refuse(protocols, checkpoint, rules or slow_rules)
-    _refuse_numbers(limit_images, points_per_side, clicks, noc)
+    _refuse_numbers(limit_images, points_per_side, clicks, noc, seed)
     model = (
         None if checkpoint == NO_MODEL else ModelFlags(model=checkpoint, device=device, dtype=dtype)
     )
@@ -143,7 +143,9 @@ def _refuse(protocols: frozenset[str], checkpoint: str, rules: bool) -> None:
         raise UsageError("Rules predict no IoU, so that calibration needs a model.")
 
 
-def _refuse_numbers(limit: int | None, points: int, clicks: int, noc: bool) -> None:
+def _refuse_numbers(limit: int | None, points: int, clicks: int, noc: bool, seed: int) -> None:
+    if seed < 0:
+        raise UsageError(f"--seed takes a number from 0, not {seed}.")
     if limit is not None and limit < 1:
         raise UsageError(f"--limit-images takes a number from 1, not {limit}.")
     if points < 1:

@@ -50,12 +50,16 @@ def run(job: Job, should_stop: Callable[[], bool]) -> int:
             _watched(job, trainer, should_stop)
         else:
             trainer.run(job.flags.until, should_stop=should_stop)
+        broken = world.everyone(unlabelled.broken)  # waits until the first one has saved
     finally:
         world.leave()
-    _tell(job, trainer)
+    if not world.is_first:
+        return DONE  # torchrun ends all processes as soon as one has another code
+    left_out = {name: sentence for own in broken for name, sentence in own.items()}
+    _tell(job, trainer, list(left_out.values()))
     if trainer.step < job.flags.end(job.recipe.steps):
         return INTERRUPTED
-    return SOME_FAILED if unlabelled.broken else DONE
+    return SOME_FAILED if left_out else DONE
 
 
 def _watched(job: Job, trainer: Pretrainer, should_stop: Callable[[], bool]) -> None:
@@ -74,16 +78,13 @@ def _watched(job: Job, trainer: Pretrainer, should_stop: Callable[[], bool]) -> 
             watch.close()
 
 
-def _tell(job: Job, trainer: Pretrainer) -> None:
-    """What this process left out; of the first one also where the weights are."""
+def _tell(job: Job, trainer: Pretrainer, left_out: list[str]) -> None:
+    """What was left out and skipped, and where the weights are."""
     say = sys.stderr.write
-    broken = trainer.images.broken
-    for sentence in list(broken.values())[:_NAMED]:
+    for sentence in left_out[:_NAMED]:
         say(f"samkit: left out: {sentence}\n")
-    if len(broken) > _NAMED:
-        say(f"samkit: and {len(broken) - _NAMED} more images were left out.\n")
-    if not trainer.world.is_first:
-        return
+    if len(left_out) > _NAMED:
+        say(f"samkit: and {len(left_out) - _NAMED} more images were left out.\n")
     if trainer.skipped:
         say(f"samkit: {trainer.skipped} steps without a finite loss were skipped.\n")
     if trainer.step < trainer.recipe.steps:

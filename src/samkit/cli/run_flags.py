@@ -48,6 +48,8 @@ class RunFlags:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise UsageError(f"--{name.replace('_', '-')} must be more than 0, not {value}.")
+        if self.seed is not None and self.seed < 0:
+            raise UsageError(f"--seed takes a number from 0, not {self.seed}.")
         if self.shard_mb is not None and self.shard_mb < 1:
             raise UsageError(f"--shard-mb must be at least 1, not {self.shard_mb}.")
 

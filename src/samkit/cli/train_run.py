@@ -17,7 +17,7 @@ from samkit.training.loop import MODEL, Trainer
 from samkit.training.photographs import Photographs
 from samkit.training.recipes import Recipe
 from samkit.training.starting import freeze, starting_model
-from samkit.training.watch import SAMPLES, Watch, draw_samples
+from samkit.training.watch import SAMPLES, Watch, draw_samples, sample_photos
 
 _NAMED = 10
 
@@ -74,19 +74,20 @@ def run(job: Job, should_stop: Callable[[], bool]) -> int:
             _watched(job, trainer, end, should_stop)
         else:
             trainer.run(job.flags.until, should_stop=should_stop)
+        broken = world.everyone(photographs.broken)  # waits until the first one has saved
     finally:
         world.leave()
-    if world.is_first:
-        _tell(job, trainer)
+    if not world.is_first:
+        return 0  # torchrun ends all processes as soon as one has another code
+    left_out = {name: sentence for own in broken for name, sentence in own.items()}
+    _tell(job, trainer, left_out)
     if trainer.step < end:
         return 130
-    return 1 if photographs.broken else 0
+    return 1 if left_out else 0
 
 
 def _watched(job: Job, trainer: Trainer, end: int, should_stop: Callable[[], bool]) -> None:
-    photographs = trainer.photographs
-    shown = photographs.kept_aside or [places[0] for places in photographs.sources.values()]
-    photos = [photo for place in shown[:6] if (photo := photographs.read(place)) is not None]
+    photos = sample_photos(trainer.photographs)
     watch = Watch(job.folder, trainer.step, job.tensorboard)
     with training(trainer.step, end, images_a_step=job.recipe.batch) as progress:
 
@@ -103,13 +104,13 @@ def _watched(job: Job, trainer: Trainer, end: int, should_stop: Callable[[], boo
             watch.close()
 
 
-def _tell(job: Job, trainer: Trainer) -> None:
-    """Where the weights are, what was skipped, and how to go on."""
+def _tell(job: Job, trainer: Trainer, left_out: dict[str, str]) -> None:
+    """Where the weights are, what was left out and skipped, and how to go on."""
     say = sys.stderr.write
-    for name, sentence in list(trainer.photographs.broken.items())[:_NAMED]:
+    for name, sentence in list(left_out.items())[:_NAMED]:
         say(f"samkit: left out {name}: {sentence}\n")
-    if len(trainer.photographs.broken) > _NAMED:
-        say(f"samkit: and {len(trainer.photographs.broken) - _NAMED} more were left out.\n")
+    if len(left_out) > _NAMED:
+        say(f"samkit: and {len(left_out) - _NAMED} more were left out.\n")
     if trainer.skipped:
         say(f"samkit: {trainer.skipped} steps without a finite loss were skipped.\n")
     if trainer.step < trainer.recipe.steps:

@@ -32,6 +32,7 @@ class Course:
         self.model = model
         self.optimiser = optimiser
         self.recipe = as_json(recipe)
+        self._defaults = as_json(type(recipe)())
         self.step = 0
         self.skipped = 0
         self.spent = 0.0
@@ -85,9 +86,9 @@ class Course:
         if state is None:
             return None
         before = state.get("recipe")
-        # A recipe may have got new numbers since; their defaults are what was done before.
         if not isinstance(before, dict) or not set(before) <= set(self.recipe):
             raise UsageError(f"{self.folder} holds a run of another kind; choose another folder.")
+        before = self._defaults | before  # of numbers that recipes have got since
         differ = [key for key in before if key not in free and before[key] != self.recipe[key]]
         if differ:
             raise UsageError(

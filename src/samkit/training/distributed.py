@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -58,13 +59,21 @@ class World:
         return range(self.rank * each, (self.rank + 1) * each)
 
     def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
-        """Sums the gradients of all processes, in place; a missing one counts as zero."""
-        if self.size == 1:
+        """Sums the gradients of all processes, in place.
+
+        One that some processes lack counts as zero; what none has stays without, as it would in one
+        process, so that the optimiser leaves that parameter alone.
+        """
+        learned = [parameter for parameter in parameters if parameter.requires_grad]
+        if self.size == 1 or not learned:
             return
+        has = torch.tensor([p.grad is not None for p in learned], dtype=torch.uint8)
+        has = has.to(learned[0].device)
+        dist.all_reduce(has, op=dist.ReduceOp.MAX)
         bucket: list[Tensor] = []
         values = 0
-        for parameter in parameters:
-            if not parameter.requires_grad:
+        for parameter, someone in zip(learned, has.tolist(), strict=True):
+            if not someone:
                 continue
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
@@ -94,6 +103,14 @@ class World:
         given: list[Any] = [None] * self.size
         dist.all_gather_object(given, own)
         return given
+
+    def same(self, step: int, folder: Path) -> None:
+        """Raises UsageError where the processes do not go on from the same step."""
+        if len(steps := set(self.everyone(step))) > 1:
+            raise UsageError(
+                f"The processes found runs of {' and '.join(map(str, sorted(steps)))} steps in "
+                f"{folder}; all of them need to see the same folder."
+            )
 
     def agree(self, wish: bool, device: torch.device) -> bool:
         """Whether any process wishes so, such as to stop."""

@@ -94,16 +94,19 @@ class Trainer:
     ) -> bool:
         """Trains up to step `until` (the recipe's end where None), saving as it goes.
 
-        report: called after each step with its number and what was measured, in the first process.
+        report: called after each step with its number and what was measured, in the first process;
+            `seconds` are those of the step, of which it `waited` so many for its images.
         should_stop: asked after each step; where any process says so, the state is saved and the
             run left. Returns whether the recipe's end was reached.
         """
         recipe, world = self.recipe, self.world
         end = recipe.steps if until is None else min(until, recipe.steps)
+        world.same(self.step, self.folder)
         step_of = PromptableStep(self.sam, recipe)
         self._train_mode()
+        asked = time.perf_counter()
         for crops in self.loader.batches(self.step, end, self.share, self.workers):
-            began = time.perf_counter()
+            waited = time.perf_counter() - asked
             torch.manual_seed(self._seed(world.rank))  # dropout, drop path
             rate = learning_rate(recipe, self.step)
             for group in self.optimiser.param_groups:
@@ -115,15 +118,17 @@ class Trainer:
             norm = torch.nn.utils.clip_grad_norm_(self.sam.parameters(), recipe.clip_norm)
             if self.course.advance(seen["loss"], float(norm)) and self.averaged is not None:
                 self.averaged.update(self.sam, self.step - 1)
-            seconds = time.perf_counter() - began
+            seconds = time.perf_counter() - asked
             self.course.spent += seconds
-            seen |= {"lr": rate, "norm": float(norm), "seconds": seconds}
+            seen |= {"lr": rate, "norm": float(norm), "seconds": seconds, "waited": waited}
             stop = world.agree(should_stop(), self.sam.device)
-            self._look_and_save(seen, last=stop or self.step == end)
+            self._look_and_save(seen, last=stop or self.step == end, look=not stop)
             if report is not None and world.is_first:
                 report(self.step, seen)
             if stop:
                 break
+            self._train_mode()
+            asked = time.perf_counter()
         return self.step == recipe.steps
 
     def kept_weights(self) -> dict[str, torch.Tensor]:
@@ -140,26 +145,29 @@ class Trainer:
     def _seed(self, rank: int) -> int:
         return int(np.random.default_rng([self.recipe.seed, self.step, rank, 2]).integers(1 << 62))
 
-    def _look_and_save(self, seen: dict[str, float], last: bool) -> None:
+    def _look_and_save(self, seen: dict[str, float], last: bool, look: bool) -> None:
         """Scores the images kept aside and saves, each where its turn has come.
 
-        All processes score; the first one saves.
+        All processes score; the first one saves. look: False where the run shall stop, which has to
+        be quick; and where it is left earlier than its recipe ends, nothing else is scored than in
+        a run that goes on. A model is written before the state that knows it as the best.
         """
         every = self.recipe.validate_every
-        looked = False
-        if every and self.photographs.kept_aside and (self.step % every == 0 or last):
+        due = every and (self.step % every == 0 or self.step == self.recipe.steps)
+        better = False
+        if look and due and self.photographs.kept_aside:
             scores = validate(self.sam, self.kept_weights(), self.photographs, world=self.world)
-            self._train_mode()
             seen |= {f"held_out_{key}": value for key, value in scores.items()}
-            looked = not self.best or choice(scores) > choice(self.best)
-            if looked:
+            better = bool(scores) and (not self.best or choice(scores) > choice(self.best))
+            if better:
                 self.best = {"step": float(self.step), **scores}
         if not self.world.is_first:
             return
-        if last or self.step % self.recipe.save_every == 0:
-            self._save_state()
-        if looked or (not self.best and (last or self.step % self.recipe.save_every == 0)):
+        save = last or self.step % self.recipe.save_every == 0
+        if better or (save and not self.best):
             self._save_model()
+        if save:
+            self._save_state()
 
     def _save_state(self) -> None:
         averaged = None if self.averaged is None else self.averaged.values

@@ -38,7 +38,7 @@ class Place:
 
 
 class Photographs:
-    """All photographs of some datasets; broken ones are named in `broken` and left out.
+    """All photographs of some datasets; what is broken is named in `broken` and left out.
 
     The first folder of a pair's name is its source; a pair that lies in none belongs to its
     dataset's own.
@@ -61,11 +61,12 @@ class Photographs:
         everything = [(name, reader, held_out) for name, reader in datasets]
         if synthetic is not None:
             everything.append(("synthetic", synthetic, 0.0))
+        self._names = [name for name, _, _ in everything]
         self._readers = [reader for _, reader, _ in everything]
         self._cache: dict[Place, Photo] = {}
         self._room = cache_bytes
         self._lock = threading.Lock()
-        self.broken: dict[str, str] = {}
+        self._broken: dict[str, str] = {}
         self.sources: dict[str, list[Place]] = {}
         self.kept_aside: list[Place] = []
         for number, (own, reader, share) in enumerate(everything):
@@ -76,13 +77,21 @@ class Photographs:
                     self.kept_aside.append(place)
                 else:
                     self.sources.setdefault(source, []).append(place)
-            self.broken.update(reader.broken)
         if not self.sources:
             raise UsageError(
                 "There are no labelled images in "
                 + ", ".join(name for name, _ in datasets)
                 + "; name stores, COCO files or folders of masks."
             )
+
+    @property
+    def broken(self) -> dict[str, str]:
+        """What was left out so far, images and single masks, and why."""
+        with self._lock:
+            named = dict(self._broken)
+        for own, reader in zip(self._names, self._readers, strict=True):
+            named |= {f"{own}/{name}": sentence for name, sentence in reader.broken}
+        return named
 
     def __len__(self) -> int:
         return sum(len(places) for places in self.sources.values())
@@ -113,10 +122,10 @@ class Photographs:
             photo = Photo(place.source, key, pair.image(), pair.records)
         except SamkitError as error:
             with self._lock:
-                self.broken[key] = str(error)
+                self._broken[key] = str(error)
             return None
         with self._lock:
-            from_file = isinstance(pair.source, Blob)  # synthetic scenes are never seen twice
+            from_file = isinstance(pair.source, Blob)  # synthetic scenes are painted anew
             if from_file and photo.image.nbytes <= self._room and place not in self._cache:
                 self._room -= photo.image.nbytes
                 self._cache[place] = photo

@@ -95,6 +95,7 @@ class Pretrainer:
             run left. Returns whether the recipe's end was reached.
         """
         end = self.recipe.steps if until is None else min(until, self.recipe.steps)
+        self.world.same(self.step, self.folder)
         self.model.train()
         began = time.perf_counter()
         for examples in self.images.batches(self.step, end, self.share, self.workers):

@@ -173,6 +173,7 @@ RECIPES: dict[str, Recipe] = {
         warmup=20,
         cooldown=0.5,
         ema=0.98,
+        exact_boxes=0.5,
         held_out=0.0,
         validate_every=0,
         save_every=50,

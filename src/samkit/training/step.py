@@ -19,8 +19,9 @@ from samkit.training.rounds import CropPlace, Prompts
 class PromptableStep:
     """Computes losses and gradients of a batch of images (SAM, appendix A, "Training algorithm").
 
-    The decoder goes through the images one after the other, backwards too: its gradients add up at
-    the embeddings, and the encoder is run backwards once. This keeps the temporaries in the caches.
+    The decoder goes through the images and rounds one after the other, backwards too: its gradients
+    add up at the embeddings, and the encoder is run backwards once. So what is kept for going
+    backwards is of one round at a time, which saves memory and stays in the caches.
     A crop is a window on the model's square input at a random place, so that positions mean the
     same in training as in use.
     """
@@ -61,20 +62,22 @@ class PromptableStep:
         sam = self.sam
         images = torch.from_numpy(np.stack([crop.image for crop, _ in crops])).permute(0, 3, 1, 2)
         images = (images.to(sam.device).float() - sam.pixel_mean) / sam.pixel_std
+        for image, (crop, _) in zip(images, crops, strict=True):  # padding, as Sam.preprocess does
+            height, width = crop.filled or crop.image.shape[:2]
+            image[:, height:] = 0
+            image[:, :, width:] = 0
         with self._autocast(), torch.set_grad_enabled(self.encoder_learns):
             embedding, fine = sam.encode(images)
         heads = {"": embedding.float(), **{name: part.float() for name, part in fine.items()}}
         leaves = {
             name: part.detach().requires_grad_(self.encoder_learns) for name, part in heads.items()
         }
-        measured: list[dict[str, float]] = []
-        for i, (crop, rng) in enumerate(crops):
-            own = {name: leaf[i : i + 1] for name, leaf in leaves.items()}
-            with self._autocast():
-                loss, seen = self._image_loss(own, crop, rng)
-            if loss.requires_grad:
-                (loss / batch).backward()
-            measured.append({"loss": float(loss.detach()), **seen})
+        measured = [
+            self._backward_of_image(
+                {name: leaf[i : i + 1] for name, leaf in leaves.items()}, crop, rng, batch
+            )
+            for i, (crop, rng) in enumerate(crops)
+        ]
         learned = [name for name in heads if leaves[name].grad is not None]
         torch.autograd.backward(
             [heads[name] for name in learned], [leaves[name].grad for name in learned]
@@ -86,10 +89,13 @@ class PromptableStep:
             return contextlib.nullcontext()
         return torch.autocast(self.sam.device.type, getattr(torch, self.recipe.autocast))
 
-    def _image_loss(
-        self, features: Mapping[str, Tensor], crop: Crop, rng: np.random.Generator
-    ) -> tuple[Tensor, dict[str, float]]:
-        """Mean loss of one image's masks over all rounds, and what was measured."""
+    def _backward_of_image(
+        self, features: Mapping[str, Tensor], crop: Crop, rng: np.random.Generator, batch: int
+    ) -> dict[str, float]:
+        """Runs the decoder over all rounds of one image's masks, each round backwards at once.
+
+        Returns what was measured; `loss` is the mean over masks and rounds.
+        """
         sam, recipe = self.sam, self.recipe
         embedding = features[""]
         fine = {name: part for name, part in features.items() if name}
@@ -100,8 +106,7 @@ class PromptableStep:
 
         given = self._first_prompts(crop.masks, rng)
         rounds = prompts.point_rounds(recipe.rounds, recipe.mask_only_rounds, rng)
-        total = embedding.new_zeros(())
-        seen: dict[str, float] = {}
+        seen = {"loss": 0.0}
         for number, new_point in enumerate([False, *rounds]):
             if new_point:
                 assert given.previous is not None
@@ -115,17 +120,21 @@ class PromptableStep:
                     ),
                     crop.image.shape[0] / place.low_res[1],
                 )
-            sparse, dense = given.encode(sam, place)
-            state = sam.mask_decoder.run_transformer(embedding, place.positions, sparse, dense)
-            logits = sam.mask_decoder.masks(state, fine=fine).float()  # B x 4 x 4h x 4w
-            iou = state.iou.float()
             others = recipe.others if given.boxes is None else recipe.others_box
-            loss = self._round_loss(logits, iou, target, None if number else others)
-            total = total + loss.mean()
+            with self._autocast():
+                sparse, dense = given.encode(sam, place)
+                state = sam.mask_decoder.run_transformer(embedding, place.positions, sparse, dense)
+                logits = sam.mask_decoder.masks(state, fine=fine).float()  # B x 4 x 4h x 4w
+                iou = state.iou.float()
+                loss = self._round_loss(logits, iou, target, None if number else others).mean()
+            loss = loss / (1 + len(rounds))
+            if loss.requires_grad:
+                (loss / batch).backward()
+            seen["loss"] += float(loss.detach())
             with torch.no_grad():
                 chosen = _measure(logits, iou, target, number, given.boxes is not None, seen)
             given = given.with_previous(chosen)
-        return total / (1 + len(rounds)), seen
+        return seen
 
     def _round_loss(
         self, logits: Tensor, iou: Tensor, target: Tensor, others: float | None

@@ -1,14 +1,16 @@
 """What a run shows while it goes on: a log, TensorBoard, curves and sample predictions."""
 
+import contextlib
 import csv
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from samkit.evaluation.clicks import farthest_point
-from samkit.files import atomic_write
+from samkit.files import atomic_write, writing
 from samkit.inference.predictor import SamPredictor
 from samkit.masks import rle
 from samkit.modeling import Sam
@@ -16,13 +18,14 @@ from samkit.pictures.contact_sheet import contact_sheet
 from samkit.pictures.overlay import draw_overlay
 from samkit.pictures.prompts import Prompts
 from samkit.pictures.saving import save_picture
-from samkit.training.photographs import Photo
+from samkit.training.photographs import Photo, Photographs
 
 LOG = "log.csv"
 CURVES = "curves.png"
 SAMPLES = "samples.jpg"
 SHOWN = 6
 """Sample predictions in the picture."""
+_LOOKED_AT = 60  # photographs, until so many are found
 
 
 class Watch:
@@ -49,7 +52,8 @@ class Watch:
         row = {"step": float(step), **seen}
         self.rows.append(row)
         if set(row) <= set(self._fields):
-            with open(self.folder / LOG, "a", newline="") as file:
+            path = self.folder / LOG
+            with writing(path), open(path, "a", newline="") as file:
                 csv.DictWriter(file, self._fields, restval="").writerow(_short(row))
         else:  # a measure that was not there before: the head of the file grows
             self._rewrite()
@@ -119,13 +123,15 @@ def draw_curves(rows: Sequence[dict[str, float]], path: Path) -> None:
 
 
 def draw_samples(sam: Sam, photos: Sequence[Photo], path: Path) -> None:
-    """For some masks of photographs: what one click gives (left), and the truth (right)."""
-    was_training = sam.training
+    """For some masks of photographs: what one click gives (left), and the truth (right).
+
+    Leaves the model in eval mode, and no picture where no photograph has a mask.
+    """
     sam.eval()
     tiles: list[np.ndarray] = []
     with torch.inference_mode():
         predictor = SamPredictor(sam)
-        for photo in photos[:SHOWN]:
+        for photo in photos:
             largest = max(photo.annotations, key=lambda a: a["area"])
             truth = rle.decode(largest["segmentation"])
             x, y, _ = farthest_point(truth)
@@ -139,8 +145,23 @@ def draw_samples(sam: Sam, photos: Sequence[Photo], path: Path) -> None:
                 draw_overlay(photo.image, [answer], prompts=given),
                 draw_overlay(photo.image, [truth], prompts=given),
             ]
-    save_picture(path, contact_sheet(tiles, columns=4))
-    sam.train(was_training)
+    if tiles:
+        save_picture(path, contact_sheet(tiles, columns=4))
+
+
+def sample_photos(photographs: Photographs) -> list[Photo]:
+    """Photographs with masks for `draw_samples`: of those kept aside, or else of all sources."""
+    places = photographs.kept_aside or [
+        place for row in zip_longest(*photographs.sources.values()) for place in row if place
+    ]
+    found: list[Photo] = []
+    for place in places[:_LOOKED_AT]:
+        photo = photographs.read(place)
+        if photo is not None and any(one["area"] > 0 for one in photo.annotations):
+            found.append(photo)
+        if len(found) == SHOWN:
+            break
+    return found
 
 
 def _smoothed(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -154,14 +175,14 @@ def _smoothed(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def _read_log(path: Path, step: int) -> list[dict[str, float]]:
-    """The rows of a log up to a step."""
+    """The rows of a log up to a step; what a power cut left of one is no row."""
     if not path.exists():
         return []
-    with open(path, newline="") as file:
-        rows = [
-            {key: float(value) for key, value in row.items() if value and key}
-            for row in csv.DictReader(file)
-        ]
+    rows = []
+    with open(path, newline="", errors="replace") as file:
+        for row in csv.DictReader(file):
+            with contextlib.suppress(ValueError, TypeError):
+                rows.append({key: float(value) for key, value in row.items() if value})
     return [row for row in rows if row.get("step", step + 1) <= step]
 
 
