@@ -211,9 +211,18 @@ def test_a_stale_change_is_shown_side_by_side_and_both_can_be_kept(
     person.key("Enter")
     person.wait_until("conflict")
     person.get("save-state").click()
-    person.get("keep-mine").click()
+    held: list[Any] = []  # the image as it is read anew after the conflict
+    person.page.route(f"**/api/images/{image}", lambda route: held.append(route), times=1)
+    with person.page.expect_request(f"**/api/images/{image}"):
+        person.get("keep-mine").click()
     person.wait_until("saved")
     person.page.locator("dialog[open] header button").click()
+    person.get("submit-image").click()
+    they_say("unseen", next(one for one in annotator.instances(name) if one["id"] != made["id"]))
+    held[0].continue_()
+    person.page.get_by_role("status").filter(has_text="Others changed more").wait_for()
+    person.get("instance").filter(has_text="unseen").wait_for()
+    assert annotator.ask(f"/api/images/{image}")["state"] != "submitted"
     person.get("submit-image").click()
     person.page.locator(f"[data-testid=image-name]:not([title='{name}'])").wait_for()
     assert annotator.ask(f"/api/images/{image}")["state"] == "submitted"
