@@ -152,8 +152,14 @@ def test_a_run_that_is_left_early_looks_at_nothing_else(
     run.run(until=3)
     run.run(should_stop=lambda: True)  # at step 4, when it would be time
     assert looked == [] and load_state(tmp_path)["step"] == 4
-    run.run()
-    assert looked == [6]
+    run.run(until=5)
+    assert looked == [4]  # when it goes on
+    run.run(should_stop=lambda: True)
+    assert looked == [4] and load_state(tmp_path)["step"] == 6
+    again = trainer(tmp_path, validate_every=4)
+    again.photographs.kept_aside = run.photographs.kept_aside
+    assert again.run() and looked == [4, 6]
+    assert again.run() and looked == [4, 6]
 
 
 def test_frozen_parts_stay_as_they_are_used_whatever_is_shown(tmp_path: Path, trainer) -> None:

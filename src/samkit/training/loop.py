@@ -74,6 +74,7 @@ class Trainer:
         self.optimiser = torch.optim.AdamW(parameter_groups(sam, recipe), betas=recipe.betas)
         self.course = Course(folder, sam, self.optimiser, recipe)
         self.best: dict[str, float] = {}
+        self.looked = 0
         self._resume()
 
     @property
@@ -103,6 +104,8 @@ class Trainer:
         end = recipe.steps if until is None else min(until, recipe.steps)
         world.same(self.step, self.folder)
         step_of = PromptableStep(self.sam, recipe)
+        if self.step and self._look() and world.is_first:  # stopped when it was time
+            self._save()
         self._train_mode()
         asked = time.perf_counter()
         for crops in self.loader.batches(self.step, end, self.share, self.workers):
@@ -122,7 +125,10 @@ class Trainer:
             self.course.spent += seconds
             seen |= {"lr": rate, "norm": float(norm), "seconds": seconds, "waited": waited}
             stop = world.agree(should_stop(), self.sam.device)
-            self._look_and_save(seen, last=stop or self.step == end, look=not stop)
+            if not stop:  # that has to be quick; a run that goes on looks then
+                seen |= self._look()
+            if world.is_first and (stop or self.step == end or self.step % recipe.save_every == 0):
+                self._save()
             if report is not None and world.is_first:
                 report(self.step, seen)
             if stop:
@@ -145,33 +151,34 @@ class Trainer:
     def _seed(self, rank: int) -> int:
         return int(np.random.default_rng([self.recipe.seed, self.step, rank, 2]).integers(1 << 62))
 
-    def _look_and_save(self, seen: dict[str, float], last: bool, look: bool) -> None:
-        """Scores the images kept aside and saves, each where its turn has come.
+    def _look(self) -> dict[str, float]:
+        """Scores the images kept aside where it is time, once a step; all processes share them.
 
-        All processes score; the first one saves. look: False where the run shall stop, which has to
-        be quick; and where it is left earlier than its recipe ends, nothing else is scored than in
-        a run that goes on. A model is written before the state that knows it as the best.
+        The best weights are written at once, before a state knows them as the best.
         """
         every = self.recipe.validate_every
         due = every and (self.step % every == 0 or self.step == self.recipe.steps)
-        better = False
-        if look and due and self.photographs.kept_aside:
-            scores = validate(self.sam, self.kept_weights(), self.photographs, world=self.world)
-            seen |= {f"held_out_{key}": value for key, value in scores.items()}
-            better = bool(scores) and (not self.best or choice(scores) > choice(self.best))
-            if better:
-                self.best = {"step": float(self.step), **scores}
-        if not self.world.is_first:
-            return
-        save = last or self.step % self.recipe.save_every == 0
-        if better or (save and not self.best):
+        if not due or self.looked == self.step or not self.photographs.kept_aside:
+            return {}
+        scores = validate(self.sam, self.kept_weights(), self.photographs, world=self.world)
+        self.looked = self.step
+        if scores and (not self.best or choice(scores) > choice(self.best)):
+            self.best = {"step": float(self.step), **scores}
+            if self.world.is_first:
+                self._save_model()
+        return {f"held_out_{key}": value for key, value in scores.items()}
+
+    def _save(self) -> None:
+        """Writes the state, and the weights where none were chosen as the best."""
+        if not self.best:
             self._save_model()
-        if save:
-            self._save_state()
+        self._save_state()
 
     def _save_state(self) -> None:
         averaged = None if self.averaged is None else self.averaged.values
-        self.course.save({"averaged": averaged, "best": self.best}, self.part_bytes)
+        self.course.save(
+            {"averaged": averaged, "best": self.best, "looked": self.looked}, self.part_bytes
+        )
 
     def _save_model(self) -> None:
         """Writes the kept weights as a file that `samkit.load` reads."""
@@ -199,3 +206,4 @@ class Trainer:
             device = self.sam.device
             self.averaged.values = {k: v.to(device) for k, v in state["averaged"].items()}
         self.best = state["best"]
+        self.looked = state.get("looked", self.step)
