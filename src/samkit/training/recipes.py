@@ -159,8 +159,9 @@ RECIPES: dict[str, Recipe] = {
     ),
     "default": replace(
         _SMALL,
-        box_chance=0.5,
+        box_chance=0.55,
         exact_boxes=0.7,
+        rounds=(0.45, 0.35, 0.12, 0.08),
         copy_paste=0.25,
         others_box=0.3,
         source_size="masks",
