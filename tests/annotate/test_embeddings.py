@@ -65,7 +65,22 @@ def test_no_damaged_byte_goes_unseen(data):
     good_header, good = unpack(make())  # in the header only what describes the image can change
     assert header["sha256"] == good_header["sha256"]
     for name, tensor in zip(good, tensors.values(), strict=True):
-        assert tensor.size <= good[name].size
+        assert tensor.size == good[name].size
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        (b"[1, 1, 3, 3]", b"[1, 1, 5, 3]"),  # 30 bytes, and 32 are there
+        (b'"offset": 0', b'"offset": 2'),
+        (b'"bytes": 18', b'"bytes": 16'),
+    ],
+)
+def test_a_place_of_a_tensor_that_is_not_as_written_is_refused(good, bad):
+    packed = make().replace(good, bad)
+    assert packed != make()
+    with pytest.raises(FormatError, match="damaged"):
+        unpack(packed)
 
 
 def test_a_hit_a_miss_and_a_restart(tmp_path):

@@ -50,7 +50,8 @@ def pack(
     for name, tensor in tensors.items():
         half = np.clip(tensor, -_LARGEST, _LARGEST).astype("<f2")
         parts.append(half.tobytes())
-        listed.append({"name": name, "shape": list(half.shape), "offset": offset})
+        place = {"offset": offset, "bytes": half.nbytes}
+        listed.append({"name": name, "shape": list(half.shape), **place})
         padding = -len(parts[-1]) % _ALIGNMENT
         parts.append(bytes(padding))
         offset += half.nbytes + padding
@@ -75,12 +76,13 @@ def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, NDArray[np.float16]]]
         rest = memoryview(data)[4 + length + -(4 + length) % _ALIGNMENT :]
         if hashlib.sha256(rest).hexdigest() != header["sha256"]:
             raise ValueError("the tensors have another hash")
-        tensors = {
-            part["name"]: np.frombuffer(
-                rest, "<f2", int(np.prod(part["shape"])), part["offset"]
-            ).reshape(part["shape"])
-            for part in header["tensors"]
-        }
+        tensors, end = {}, 0
+        for part in header["tensors"]:
+            if part["offset"] != end:
+                raise ValueError("a tensor does not begin where it should")
+            tensor = np.frombuffer(rest, "<f2", part["bytes"] // 2, end).reshape(part["shape"])
+            tensors[part["name"]] = tensor
+            end += tensor.nbytes + -tensor.nbytes % _ALIGNMENT
     except (struct.error, ValueError, KeyError, TypeError) as error:
         raise FormatError(f"The embedding is damaged ({error}); make it anew.") from error
     return header, tensors
