@@ -29,6 +29,7 @@ PYRAMID = PyramidConfig(
     stage_kernels=(3,) * 5,
     stage_expansions=(1,) + (2,) * 4,
     out_chans=16,
+    fine_chans=4,
 )
 DECODER = MaskedDecoderConfig(dim=16, depth=1, num_heads=4)
 

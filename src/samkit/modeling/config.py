@@ -48,6 +48,9 @@ class PyramidConfig:
     stage_kernels: tuple[int, ...] = (3, 3, 5, 3, 5, 5, 3)
     stage_expansions: tuple[int, ...] = (1, 6, 6, 6, 6, 6, 6)
     out_chans: int = 128
+    fine_chans: int = 0
+    """Channels at 1/2, and twice as many at 1/4, of convolutions that make finer features of the
+    trunk's and of what they lie in (see FineLevel); without them where 0."""
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ from samkit.modeling.pyramid_encoder import JoinBlock, PyramidEncoder
 
 PATCH = 32
 _STRIDE = 8
-_NOT_LEARNED = ("fine_4", "fine_2")
-"""Beginnings of the names of the layers of finer features, which the embedding does not hold."""
+_NOT_LEARNED = "fine_"
+"""The beginning of the names of the layers of finer features, which the embedding does not hold."""
 
 
 class MaskedPyramid(MaskedAutoencoder):

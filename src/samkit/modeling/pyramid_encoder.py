@@ -46,6 +46,10 @@ class PyramidEncoder(nn.Module):
             nn.init.normal_(weight, std=0.2 / weight.shape[1] ** 0.5)
         for fine in (self.fine_4, self.fine_2):
             nn.init.normal_(fine.weight, std=0.01)
+        self.fine_levels = nn.ModuleList()
+        if dim := config.fine_chans:
+            self.fine_levels.append(FineLevel(by_stride[4], out, 2 * dim, out // 4))
+            self.fine_levels.append(FineLevel(by_stride[2], 2 * dim, dim, out // 8))
 
     def forward(self, x: Tensor) -> Tensor:
         """x: B x 3 x H x W, normalised. Returns the embedding B x C x H/8 x W/8."""
@@ -59,11 +63,47 @@ class PyramidEncoder(nn.Module):
         for level, lateral, join in zip(levels[::-1], self.laterals, self.joins, strict=True):
             top = join(lateral(level) + _enlarge(top, level))
         fine_4 = self.fine_4(at_4) + _enlarge(self.fine_4_context(top), at_4)
-        return self.neck(top), {"stride_4": fine_4, "stride_2": self.fine_2(at_2)}
+        fine_2 = self.fine_2(at_2)
+        if self.fine_levels:
+            level_4, level_2 = self.fine_levels
+            more_4, around = level_4(at_4, top)
+            more_2, _ = level_2(at_2, around)
+            fine_4, fine_2 = fine_4 + more_4, fine_2 + more_2
+        return self.neck(top), {"stride_4": fine_4, "stride_2": fine_2}
 
 
 def _enlarge(x: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(x, size=like.shape[-2:], mode="nearest")
+
+
+class FineLevel(nn.Module):
+    """Finer features that know what they lie in, as on the way up of a U-Net (Ronneberger, 2015).
+
+    The trunk's features at a stride and the next coarser level meet in two 3 x 3 convolutions. What
+    is made of them starts at zero, so that a model trained without can be given such levels.
+    """
+
+    def __init__(self, chans: int, coarser: int, dim: int, out: int) -> None:
+        super().__init__()
+        self.lateral = nn.Conv2d(chans, dim, kernel_size=1)
+        self.context = nn.Conv2d(coarser, dim, kernel_size=1, bias=False)
+        self.convs = nn.Sequential(
+            nn.ReLU(),
+            nn.Conv2d(dim, dim, kernel_size=3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(dim, dim, kernel_size=3, padding=1),
+            nn.ReLU(),
+        )
+        self.out = nn.Conv2d(dim, out, kernel_size=1)
+        nn.init.normal_(self.lateral.weight, std=0.2 / chans**0.5)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor, coarser: Tensor) -> tuple[Tensor, Tensor]:
+        """x: B x chans x h x w; coarser: B x coarser x h/2 x w/2. Returns B x out x h x w to add to
+        the finer features, and B x dim x h x w for the next level."""
+        x = self.convs(self.lateral(x) + _enlarge(self.context(coarser), x))
+        return self.out(x), x
 
 
 class JoinBlock(nn.Module):
