@@ -31,12 +31,12 @@ def test_mask_iou_counts_thresholded_pixels() -> None:
 
 
 def test_only_the_best_candidate_gets_the_full_gradient() -> None:
-    each = torch.tensor([[3.0, 1.0, 2.0]], requires_grad=True)
-    loss = losses.candidates_loss(each, others=0.3)
-    assert loss.item() == pytest.approx(1.0 + 0.3 * 2.0)
+    each = torch.tensor([[3.0, 1.0, 2.0], [4.0, 6.0, 5.0]], requires_grad=True)
+    loss = losses.candidates_loss(each, others=torch.tensor([0.3, 0.0]))
+    assert loss.tolist() == pytest.approx([1.0 + 0.3 * 2.0, 4.0])
     loss.sum().backward()
     assert each.grad is not None
-    assert each.grad.tolist()[0] == pytest.approx([0.1, 1.1, 0.1])
+    assert each.grad.flatten().tolist() == pytest.approx([0.1, 1.1, 0.1, 1.0, 0.0, 0.0])
 
 
 def test_iou_loss_is_the_squared_error_of_the_prediction() -> None:

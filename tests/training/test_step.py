@@ -12,6 +12,7 @@ from samkit.training import prompts
 from samkit.training.loader import CropLoader
 from samkit.training.photographs import Photographs
 from samkit.training.recipes import Recipe, View
+from samkit.training.rounds import Prompts
 from samkit.training.step import PromptableStep
 
 
@@ -35,8 +36,29 @@ def test_the_best_candidate_learns_from_a_point_and_all_from_a_box_where_the_rec
     assert sum(grad is not None and bool(grad.any()) for grad in last) == learning
 
 
+def test_every_mask_of_an_image_has_a_first_prompt_of_its_own(
+    photographs: Photographs, recipe: Recipe, tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[list[bool]] = []
+    first = Prompts.first.__func__  # type: ignore[attr-defined]
+
+    def spied(cls: type[Prompts], given: list[np.ndarray], device: torch.device) -> Prompts:
+        drawn.append([len(prompt) == 4 for prompt in given])
+        return first(cls, given, device)
+
+    monkeypatch.setattr(Prompts, "first", classmethod(spied))
+    recipe = replace(recipe, views=(View("whole", 4),), box_chance=0.5, rounds=(1.0,))
+    crop = CropLoader(photographs, recipe, 128, whole_input=False).crop(0, 0)
+    step = PromptableStep(tiny(), recipe)
+    for seed in range(20):
+        seen = step.backward([crop], [np.random.default_rng(seed)], batch=1)
+        assert ("box" in seen, "c1" in seen) == (any(drawn[-1]), not all(drawn[-1]))
+    assert any(0 < sum(kinds) < len(kinds) for kinds in drawn)
+    assert np.mean([kind for kinds in drawn for kind in kinds]) == pytest.approx(0.5, abs=0.15)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.7])
-def test_so_many_images_have_exact_boxes_and_the_others_noisy_ones(
+def test_so_many_masks_have_exact_boxes_and_the_others_noisy_ones(
     photographs: Photographs,
     recipe: Recipe,
     tiny,

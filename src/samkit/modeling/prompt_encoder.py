@@ -82,6 +82,7 @@ class PromptEncoder(nn.Module):
         boxes: Tensor | None = None,
         masks: Tensor | None = None,
         window: Window | None = None,
+        padded: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """Embeds one set of prompts for each of B masks.
 
@@ -89,6 +90,7 @@ class PromptEncoder(nn.Module):
         boxes: B x 4, XYXY in the same pixels. masks: B x 1 x 4h x 4w logits.
         window: the part of the grid that the dense map shall cover, all of it where None; masks
             then have four times the window's size. Coordinates always refer to the whole input.
+        padded: every row of points holds a box as two corners, or else a point of padding.
         Returns sparse tokens B x T x C, and the dense map B x C x h x w (a stride-0 expansion of
         one vector where nothing was drawn, so that the decoder can share work between prompts).
         """
@@ -96,7 +98,7 @@ class PromptEncoder(nn.Module):
         weight = self.no_mask_embed.weight
         sparse = weight.new_empty(b, 0, self.embed_dim)
         if points is not None:
-            sparse = self.embed_points(*points, pad=boxes is None)
+            sparse = self.embed_points(*points, pad=boxes is None and not padded)
         if boxes is not None:
             sparse = torch.cat([sparse, self._embed_boxes(boxes)], dim=1)
         top, left, h, w = window or (0, 0, *self.image_embedding_size)

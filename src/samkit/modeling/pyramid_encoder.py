@@ -96,8 +96,8 @@ class FineLevel(nn.Module):
         )
         self.out = nn.Conv2d(dim, out, kernel_size=1)
         nn.init.normal_(self.lateral.weight, std=0.2 / chans**0.5)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        for value in self.out.parameters():
+            nn.init.zeros_(value)
 
     def forward(self, x: Tensor, coarser: Tensor) -> tuple[Tensor, Tensor]:
         """x: B x chans x h x w; coarser: B x coarser x h/2 x w/2. Returns B x out x h x w to add to

@@ -53,10 +53,11 @@ def mask_iou(logits: Tensor, target: Tensor) -> Tensor:
     return overlap / union.clamp(min=1)
 
 
-def candidates_loss(each: Tensor, others: float) -> Tensor:
+def candidates_loss(each: Tensor, others: Tensor) -> Tensor:
     """Only the best candidate of a prompt learns from it, the rest by a small share.
 
-    each: B x 3 losses. Returns B: the lowest of each row + others * the row's mean.
+    each: B x 3 losses. others: B shares. Returns B: the lowest of each row + its share of the
+    row's mean.
     """
     return each.amin(dim=1) + others * each.mean(dim=1)
 

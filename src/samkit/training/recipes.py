@@ -61,9 +61,9 @@ class Recipe:
     """Layers of the decoder's transformer in a model that is built anew."""
 
     box_chance: float = 0.5
-    """Share of the images whose masks are first prompted by a box rather than by a point."""
+    """Share of the masks that are first prompted by a box rather than by a point."""
     exact_boxes: float = 0.0
-    """Share of those images whose boxes are the masks' own; the others' have the paper's noise."""
+    """Share of these boxes that are the masks' own; the others have the paper's noise."""
     inner_chance: float = 0.0
     """Share of first points that are drawn well inside the mask rather than anywhere in it."""
     rounds: tuple[float, ...] = PAPER_ROUNDS

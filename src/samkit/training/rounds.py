@@ -1,13 +1,21 @@
 """What the masks of an image were prompted with so far, and where its crop lies."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from samkit.datasets.augment import Crop
 from samkit.modeling import Sam
+from samkit.modeling.prompt_encoder import (
+    LABEL_BOTTOM_RIGHT,
+    LABEL_FOREGROUND,
+    LABEL_PADDING,
+    LABEL_TOP_LEFT,
+)
 
 
 @dataclass(frozen=True)
@@ -50,25 +58,47 @@ class CropPlace:
 
 @dataclass(frozen=True)
 class Prompts:
-    """Prompts of B masks of one image, in pixels of its crop."""
+    """Prompts of B masks of one image, in pixels of its crop; some begin with a box, some without.
 
-    points: Tensor | None = None
+    Every row begins with a box as its two corners, or with a click and the point of padding that
+    the prompt encoder adds to clicks: either way it has as many tokens.
+    """
+
+    points: Tensor
     """B x N x 2 (x, y)."""
-    labels: Tensor | None = None
-    """B x N: 1 foreground, 0 background."""
-    boxes: Tensor | None = None
-    """B x 4, XYXY."""
+    labels: Tensor
+    """B x N: the prompt encoder's labels."""
     previous: Tensor | None = None
     """B x 1 x 4h x 4w: unthresholded logits of the round before."""
+
+    @classmethod
+    def first(cls, given: Sequence[NDArray[np.float32]], device: torch.device) -> "Prompts":
+        """given: for each mask a point (x, y), or a box XYXY."""
+        points = [[*prompt, 0.0, 0.0][:4] for prompt in given]
+        labels = [
+            (LABEL_TOP_LEFT, LABEL_BOTTOM_RIGHT)
+            if len(prompt) == 4
+            else (LABEL_FOREGROUND, LABEL_PADDING)
+            for prompt in given
+        ]
+        return cls(
+            torch.tensor(points, dtype=torch.float32, device=device).reshape(-1, 2, 2),
+            torch.tensor(labels, dtype=torch.long, device=device),
+        )
+
+    @property
+    def by_box(self) -> Tensor:
+        """B bool: whether a mask has a box."""
+        return self.labels[:, 0] == LABEL_TOP_LEFT
 
     def with_points(self, points: Tensor, labels: Tensor, scale: float) -> "Prompts":
         """One more point for each mask: B x 2 in cells of which each has `scale` pixels."""
         points = ((points + 0.5) * scale - 0.5)[:, None]
-        labels = labels[:, None]
-        if self.points is not None and self.labels is not None:
-            points = torch.cat([self.points, points], dim=1)
-            labels = torch.cat([self.labels, labels], dim=1)
-        return replace(self, points=points, labels=labels)
+        return replace(
+            self,
+            points=torch.cat([self.points, points], dim=1),
+            labels=torch.cat([self.labels, labels[:, None]], dim=1),
+        )
 
     def with_previous(self, logits: Tensor) -> "Prompts":
         """The logits B x h x w of a round as the mask prompt of the next."""
@@ -76,15 +106,9 @@ class Prompts:
 
     def encode(self, sam: Sam, window: CropPlace) -> tuple[Tensor, Tensor]:
         """Sparse and dense prompt embeddings: B x T x C and B x C x h x w."""
-        points = None
-        if self.points is not None and self.labels is not None:
-            points = (self.points + self.points.new_tensor(window.corner), self.labels)
-        boxes = self.boxes
-        if boxes is not None:
-            boxes = boxes + boxes.new_tensor(window.corner).repeat(2)
         return sam.prompt_encoder(
-            points=points,
-            boxes=boxes,
+            points=(self.points + self.points.new_tensor(window.corner), self.labels),
             masks=self.previous,
             window=(window.top, window.left, window.h, window.w),
+            padded=True,
         )

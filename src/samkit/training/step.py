@@ -6,6 +6,7 @@ from itertools import groupby
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from samkit.datasets.augment import Crop
@@ -105,6 +106,7 @@ class PromptableStep:
         generator = torch.Generator().manual_seed(int(rng.integers(1 << 62)))
 
         given = self._first_prompts(crop.masks, rng)
+        others = torch.where(given.by_box, recipe.others_box, recipe.others)
         rounds = prompts.point_rounds(recipe.rounds, recipe.mask_only_rounds, rng)
         seen = {"loss": 0.0}
         for number, new_point in enumerate([False, *rounds]):
@@ -120,7 +122,6 @@ class PromptableStep:
                     ),
                     crop.image.shape[0] / place.low_res[1],
                 )
-            others = recipe.others if given.boxes is None else recipe.others_box
             with self._autocast():
                 sparse, dense = given.encode(sam, place)
                 state = sam.mask_decoder.run_transformer(embedding, place.positions, sparse, dense)
@@ -132,15 +133,15 @@ class PromptableStep:
                 (loss / batch).backward()
             seen["loss"] += float(loss.detach())
             with torch.no_grad():
-                chosen = _measure(logits, iou, target, number, given.boxes is not None, seen)
+                chosen = _measure(logits, iou, target, number, given.by_box, seen)
             given = given.with_previous(chosen)
         return seen
 
     def _round_loss(
-        self, logits: Tensor, iou: Tensor, target: Tensor, others: float | None
+        self, logits: Tensor, iou: Tensor, target: Tensor, others: Tensor | None
     ) -> Tensor:
         """B losses: of the fourth mask after several prompts, where `others` is None; after one of
-        the lowest of three, and of all three by the share `others`."""
+        the lowest of three, and of all three by the shares `others` (B)."""
         recipe = self.recipe
         each = recipe.dice * losses.dice_loss(logits, target)
         each = each + recipe.pixel * self.pixel_loss(logits, target)
@@ -152,38 +153,35 @@ class PromptableStep:
         return best + recipe.single * single + recipe.iou * iou_error.mean(1)
 
     def _first_prompts(self, masks: np.ndarray, rng: np.random.Generator) -> Prompts:
-        """A box for every mask of the image, or a point for every one."""
-        device = self.sam.device
-        if rng.random() < self.recipe.box_chance:
-            noise = 0.0 if rng.random() < self.recipe.exact_boxes else prompts.BOX_NOISE
-            boxes = np.stack([prompts.noisy_box(mask, rng, noise) for mask in masks])
-            return Prompts(boxes=torch.from_numpy(boxes).to(device))
-        points = [
-            prompts.inner_point(mask, rng)
-            if rng.random() < self.recipe.inner_chance
-            else prompts.random_point(mask, rng)
-            for mask in masks
-        ]
-        return Prompts(
-            points=torch.tensor(points, dtype=torch.float32, device=device)[:, None],
-            labels=torch.ones(len(masks), 1, dtype=torch.long, device=device),
-        )
+        """A box or a point for every mask."""
+        return Prompts.first([self._first_prompt(mask, rng) for mask in masks], self.sam.device)
+
+    def _first_prompt(self, mask: np.ndarray, rng: np.random.Generator) -> NDArray[np.float32]:
+        """A box XYXY or a point (x, y)."""
+        recipe = self.recipe
+        if rng.random() < recipe.box_chance:
+            noise = 0.0 if rng.random() < recipe.exact_boxes else prompts.BOX_NOISE
+            return prompts.noisy_box(mask, rng, noise)
+        inside = rng.random() < recipe.inner_chance
+        draw = prompts.inner_point if inside else prompts.random_point
+        return np.array(draw(mask, rng), np.float32)
 
 
 def _measure(
-    logits: Tensor, iou: Tensor, target: Tensor, number: int, by_box: bool, seen: dict[str, float]
+    logits: Tensor, iou: Tensor, target: Tensor, number: int, by_box: Tensor, seen: dict[str, float]
 ) -> Tensor:
-    """Notes how good a round was; returns the logits B x 4h x 4w that the next one is given.
+    """Notes how good round `number` was; returns the logits B x 4h x 4w that the next one is given.
 
     After one prompt these are of the most confident of three masks, later of the single one.
     """
     truth = losses.mask_iou(logits, target)
-    rows = torch.arange(len(truth), device=truth.device)
     if number > 0:
         seen[f"c{number + 1}"] = float(truth[:, SINGLE].mean())
         return logits[:, 0]
-    kind = "box" if by_box else "c1"
+    rows = torch.arange(len(truth), device=truth.device)
     pick = 1 + iou[:, 1:].argmax(1)
-    seen[kind] = float(truth[rows, pick].mean())
-    seen[kind + "_best"] = float(truth[:, 1:].amax(1).mean())
+    for kind, own in (("box", by_box), ("c1", ~by_box)):
+        if own.any():
+            seen[kind] = float(truth[rows, pick][own].mean())
+            seen[kind + "_best"] = float(truth[own, 1:].amax(1).mean())
     return logits[rows, pick]
