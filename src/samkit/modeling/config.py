@@ -169,7 +169,7 @@ def _same_kind(value: Any, default: Any) -> bool:
 
 VARIANTS: dict[str, SamConfig] = {
     "default": SamConfig(
-        PyramidConfig(),
+        PyramidConfig(fine_chans=24),
         PromptEncoderConfig(embed_dim=128, mask_in_chans=32, prompt_maps=True),
         MaskDecoderConfig(
             num_heads=4,
