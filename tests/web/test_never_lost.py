@@ -88,7 +88,8 @@ def test_a_tab_that_was_closed_offline_has_its_masks_and_what_was_at_hand_when_o
     again.page.get_by_label(f"{name}, ").click()
     again.page.get_by_text("What you had at hand is here again.").wait_for()  # for three seconds
     again.wait_for_masks(1)
-    again.commit(2)
+    assert again.page.evaluate("document.activeElement.dataset.testid") == "canvas"
+    again.commit(2)  # and does not open the image once more
     wait_until_kept(again)
     again.wait_until("saved")
     first, second = annotator.instances(name)

@@ -45,7 +45,11 @@ function Thumb({ summary, active }: { summary: ImageSummary; active: boolean }) 
       aria-current={active ? "true" : undefined}
       aria-label={`${summary.name}, ${summary.state.replace("_", " ")}`}
       title={summary.name}
-      onClick={() => void open(summary.id).catch(failed)}
+      onClick={(event) => {
+        // By the pointer: else the next Enter, which commits, would open the image once more.
+        if (event.detail) document.querySelector<HTMLElement>("[data-testid=canvas]")?.focus();
+        void open(summary.id).catch(failed);
+      }}
     >
       <canvas ref={canvas} width={1} height={1} aria-hidden="true" />
       <span class="dot" aria-hidden="true" />
