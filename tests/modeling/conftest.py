@@ -36,7 +36,6 @@ SMALL = {
             stage_chans=(4, 6, 8, 8, 12, 16, 16),
             stage_depths=(1, 1, 1, 1, 1, 1, 1),
             out_chans=32,
-            fine_chans=4,
         ),
         PromptEncoderConfig(embed_dim=32, mask_in_chans=16, prompt_maps=True),
         MaskDecoderConfig(num_heads=4, mlp_dim=32, iou_head_hidden_dim=16, mixer_depth=2),

@@ -38,13 +38,13 @@ def test_fine_levels_start_to_learn_though_they_start_at_zero(small):
 
 
 def test_fine_levels_are_no_part_of_the_embedding(small):
-    sam = small("default")
+    given = encoder_of(small("default"), 4)
     image = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
-        embedding, fine = sam.encode(image)
-        for level in sam.image_encoder.fine_levels:
+        embedding, fine = given.forward_with_fine(image)
+        for level in given.fine_levels:
             level.out.bias += 1
-        same, moved = sam.encode(image)
+        same, moved = given.forward_with_fine(image)
     assert torch.equal(embedding, same)
     for name in fine:
         assert torch.allclose(moved[name], fine[name] + 1, atol=1e-5)
