@@ -22,6 +22,7 @@ export class Stage {
   onView: (() => void) | null = null;
   size: Size = { width: 1, height: 1 };
 
+  private element: HTMLElement | null = null;
   private readonly canvases = new Map<Layer, HTMLCanvasElement>();
   private readonly painters = new Map<Layer, Painter>();
   private readonly empty = new Set<Layer>();
@@ -31,6 +32,7 @@ export class Stage {
 
   /** Puts the layers into an element and follows its size. */
   mount(element: HTMLElement): () => void {
+    this.element = element;
     for (const layer of LAYERS) {
       const canvas = document.createElement("canvas");
       canvas.className = `layer layer-${layer}`;
@@ -43,6 +45,11 @@ export class Stage {
     observer.observe(element);
     this.resize(element);
     return () => observer.disconnect();
+  }
+
+  /** Gives the keyboard back to the image, so that the next key uses a tool and no button. */
+  focus(): void {
+    this.element?.focus();
   }
 
   paintWith(layer: Layer, painter: Painter): void {

@@ -1,6 +1,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import * as api from "../api";
 import { open } from "../navigation";
+import { stage } from "../scene";
 import { failed, image, images } from "../state";
 import type { ImageSummary } from "../types";
 
@@ -47,7 +48,7 @@ function Thumb({ summary, active }: { summary: ImageSummary; active: boolean }) 
       title={summary.name}
       onClick={(event) => {
         // By the pointer: else the next Enter, which commits, would open the image once more.
-        if (event.detail) document.querySelector<HTMLElement>("[data-testid=canvas]")?.focus();
+        if (event.detail) stage.focus();
         void open(summary.id).catch(failed);
       }}
     >

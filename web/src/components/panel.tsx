@@ -10,6 +10,7 @@ import {
   suggestions, threshold,
 } from "../state";
 import { review, skip } from "../navigation";
+import { stage } from "../scene";
 import { removeObject, select } from "../selection";
 import { aboveThreshold, accept, acceptAll, reject } from "../suggestions";
 import { RANGES } from "../view-settings";
@@ -44,7 +45,7 @@ function Labels() {
           event.preventDefault();
           void inTurn(() => toggleLabel(text));
           setText("");
-          document.querySelector<HTMLElement>("[data-testid=canvas]")?.focus();
+          stage.focus();
         }}
       >
         <input
@@ -187,7 +188,7 @@ function Image() {
         onSubmit={(event) => {
           event.preventDefault();
           if (reviewing || !text.trim()) return;
-          document.querySelector<HTMLElement>("[data-testid=canvas]")?.focus();
+          stage.focus();
           send(skip(text.trim()));
         }}
       >
