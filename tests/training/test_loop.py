@@ -202,7 +202,7 @@ def test_a_state_in_parts_is_whole_or_refused(tmp_path: Path, trainer) -> None:
     save_state(tmp_path, {"step": 1, "model": torch.zeros(1000)}, part_bytes=900)
     save_state(tmp_path, {"step": 2, "model": torch.ones(1000)}, part_bytes=900)
     parts = sorted(tmp_path.glob("state-*"))
-    assert len(parts) > 4 and all(path.name.startswith("state-00000002.") for path in parts)
+    assert len(parts) > 4 and all(path.name.startswith("state-00000002-") for path in parts)
     assert max(path.stat().st_size for path in parts) <= 900
     assert torch.equal(load_state(tmp_path)["model"], torch.ones(1000))
     parts[2].write_bytes(parts[2].read_bytes()[:-1] + b"x")
@@ -211,6 +211,34 @@ def test_a_state_in_parts_is_whole_or_refused(tmp_path: Path, trainer) -> None:
     (tmp_path / MANIFEST).write_text("{}")
     with pytest.raises(CheckpointError, match="is damaged"):
         trainer(tmp_path)
+
+
+def test_a_second_save_of_a_step_that_fails_leaves_the_first(tmp_path: Path, monkeypatch) -> None:
+    """A run that was stopped when it was time to look at the images kept aside saves twice."""
+    save_state(tmp_path, {"step": 1, "best": torch.zeros(3)})
+
+    def no_space(*_: object, **__: object) -> None:
+        raise SamkitError("the disk is full")
+
+    monkeypatch.setattr("samkit.training.state.write_json", no_space)
+    with pytest.raises(SamkitError):
+        save_state(tmp_path, {"step": 1, "best": torch.ones(3)})
+    monkeypatch.undo()
+    assert torch.equal(load_state(tmp_path)["best"], torch.zeros(3))
+    save_state(tmp_path, {"step": 1, "best": torch.ones(3)})
+    assert torch.equal(load_state(tmp_path)["best"], torch.ones(3))
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_state_with_the_names_of_older_parts_is_gone_on_from(tmp_path: Path) -> None:
+    save_state(tmp_path, {"step": 1})
+    manifest = json.loads((tmp_path / MANIFEST).read_text())
+    (tmp_path / manifest["parts"][0]["file"]).rename(tmp_path / "state-00000001.0")
+    manifest["parts"][0]["file"] = "state-00000001.0"
+    (tmp_path / MANIFEST).write_text(json.dumps(manifest))
+    assert load_state(tmp_path) == {"step": 1}
+    save_state(tmp_path, {"step": 2})
+    assert not (tmp_path / "state-00000001.0").exists()
 
 
 def test_a_full_disk_is_one_sentence_and_the_old_state_stands(

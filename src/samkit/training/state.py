@@ -1,11 +1,12 @@
 """The state of a run on disk: everything that makes the next step what it would have been.
 
-    state.json           {"format": "samkit state", "version": 1, "step": …, "parts": [{"file",
-                         "sha256", "bytes"}, …]}
-    state-00000100.0     the bytes of torch's file, cut into parts
+    state.json                   {"format": "samkit state", "version": 1, "step": …,
+                                 "parts": [{"file", "sha256", "bytes"}, …]}
+    state-00000100-5f0c3a91.0    the bytes of torch's file, cut into parts
 
-The parts of a new state are written beside the old ones, then `state.json` is replaced at once, and
-then the old parts are removed: whatever happens, the folder holds a complete state.
+The parts of a new state are written beside the old ones under names that are new at every saving,
+then `state.json` is replaced at once, and then the old parts are removed: whatever happens, the
+folder holds a complete state.
 """
 
 import contextlib
@@ -13,6 +14,7 @@ import io
 import json
 import os
 import re
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from samkit.files import atomic_write, sha256_of, write_json
 
 MANIFEST = "state.json"
 _FORMAT = "samkit state"
-_PART = re.compile(r"state-\d{8}\.\d+")
+_PART = re.compile(r"state-\d{8}(-[0-9a-f]{8})?\.\d+")  # parts of older runs have no token
 
 
 def save_state(folder: Path, state: dict[str, Any], part_bytes: int | None = None) -> None:
@@ -36,9 +38,10 @@ def save_state(folder: Path, state: dict[str, Any], part_bytes: int | None = Non
     torch.save(state, buffer)
     data = buffer.getbuffer()
     size = part_bytes or max(1, len(data))
+    stem = f"state-{state['step']:08d}-{secrets.token_hex(4)}"
     parts = []
     for number, start in enumerate(range(0, len(data), size)):
-        path = folder / f"state-{state['step']:08d}.{number}"
+        path = folder / f"{stem}.{number}"
         with atomic_write(path) as file:
             file.write(data[start : start + size])
         parts.append({"file": path.name, "sha256": sha256_of(path), "bytes": path.stat().st_size})
