@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -71,6 +72,24 @@ def test_wrong_wishes_are_one_sentence(
     error = capsys.readouterr().err
     assert sentence in error and error.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("textures", [False, True])
+def test_a_run_among_its_data_is_refused(
+    data: Path, tmp_path: Path, capsys, textures: bool
+) -> None:
+    """It would take its own samples.jpg for a photograph, its state.json for masks."""
+    folder = tmp_path / "photos"
+    shutil.copytree(data, folder)
+    (tmp_path / "link").symlink_to(folder)
+    words = ["train", str(folder)]
+    if textures:
+        words = ["train", str(data), "--synthetic", "2", "--textures", str(folder)]
+    for out in (folder, folder / "run", tmp_path / "link" / "deep" / "run"):
+        assert main([*words, "-o", str(out), "--recipe", "debug", "--steps", "1"]) == 2
+        error = capsys.readouterr().err
+        assert f"{out} lies in {folder}" in error and error.count("\n") == 1
+    assert not (folder / "run").exists()
 
 
 def test_synthetic_scenes_take_their_textures_from_photographs(

@@ -12,6 +12,7 @@ from samkit.cli.run_flags import RunFlags
 from samkit.datasets.dead_leaves import DeadLeaves
 from samkit.datasets.opening import open_dataset
 from samkit.datasets.pairs import PairReader
+from samkit.errors import UsageError
 from samkit.training.distributed import World, own_device
 from samkit.training.loop import MODEL, Trainer
 from samkit.training.photographs import Photographs
@@ -39,6 +40,7 @@ class Job:
 
 def run(job: Job, should_stop: Callable[[], bool]) -> int:
     """Trains; 0, 1 where images were left out, 130 where it was asked to stop before its end."""
+    _refuse_own_folder(job)
     cv2.setNumThreads(1)  # the crops' own threads are enough
     sam = starting_model(job.recipe, job.init, own_device(job.flags.device))
     freeze(sam, job.freeze)
@@ -84,6 +86,17 @@ def run(job: Job, should_stop: Callable[[], bool]) -> int:
     if trainer.step < end:
         return 130
     return 1 if left_out else 0
+
+
+def _refuse_own_folder(job: Job) -> None:
+    """Raises UsageError where the run's folder lies among what is learned from."""
+    own = job.folder.resolve()
+    for path in (*map(Path, job.datasets), *job.textures):
+        if path.resolve() in (own, *own.parents):
+            raise UsageError(
+                f"{job.folder} lies in {path}, so that the run would read its own files as data; "
+                "give another folder with -o."
+            )
 
 
 def _watched(job: Job, trainer: Trainer, end: int, should_stop: Callable[[], bool]) -> None:
