@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -162,6 +163,32 @@ def test_images_that_cannot_be_read_are_named_and_the_others_go_on(store, samkit
     assert "birds/a" in done.err and "[3/3]" in done.err
     about = json.loads(Path("s.json").read_text())["about"]
     assert (about["images"], about["images_failed"], about["masks"]) == (2, 1, 4)
+
+
+def test_broken_masks_and_tars_are_named_and_counted(store, samkit) -> None:
+    document = json.loads((store / "birds" / "a.json").read_text())
+    document["annotations"][1]["segmentation"]["counts"] = "no code"
+    (store / "birds" / "a.json").write_text(json.dumps(document))
+    words = ["evaluate", "none", "--rules", "--json", "s.json"]
+    done = samkit(*words, "--data", store)
+    assert done.code == 1
+    assert done.err.count("Left out: birds/a annotation 1: ") == 1
+    about = json.loads(Path("s.json").read_text())["about"]
+    assert (about["images_failed"], about["left_out"], about["masks"]) == (0, 1, 5)
+
+    Path("tars").mkdir()
+    with tarfile.open("tars/1.tar", "w") as tar:
+        for file in sorted((store / "boats").iterdir()):
+            tar.add(file, file.name)
+    whole = Path("tars/1.tar").read_bytes()
+    Path("tars/0.tar").write_bytes(whole[:700])
+    done = samkit(*words, "--data", "tars")
+    assert done.code == 1
+    assert done.err.count("Left out: tars/0.tar: ") == 1
+    assert json.loads(Path("s.json").read_text())["about"]["left_out"] == 1
+    Path("tars/1.tar").unlink()
+    done = samkit(*words, "--data", "tars")
+    assert done.code == 2 and "There is no image in tars. Left out: tars/0.tar: " in done.err
 
 
 @pytest.mark.parametrize(

@@ -126,9 +126,10 @@ def evaluate(
         "data": [str(path) for path in data],
         "images": len(inputs.steps) - failed,
         "images_failed": failed,
+        "left_out": len(inputs.left_out),
     }
     _report(session.scores, about, json, out)
-    return 1 if failed else 0
+    return 1 if failed or inputs.left_out else 0
 
 
 def _refuse(protocols: frozenset[str], checkpoint: str, rules: bool) -> None:
@@ -157,7 +158,8 @@ def _refuse_numbers(limit: int | None, points: int, clicks: int, noc: bool, seed
 
 
 def _score(inputs: "Inputs", session: "Session") -> int:
-    """Scores all images and returns how many could not be; each is named."""
+    """Scores all images and returns how many could not be; each is named, as is what was left
+    out beside them."""
     failed = 0
     with steps(len(inputs.steps)) as progress:
         for step in inputs.steps:
@@ -169,8 +171,8 @@ def _score(inputs: "Inputs", session: "Session") -> int:
                 progress.finish(str(error), failed=True)
             else:
                 progress.finish(what)
-        for sentence in inputs.broken:
-            progress.note(f"Left out: {sentence}")
+        for name, sentence in inputs.left_out:
+            progress.note(f"Left out: {name}: {sentence}")
     return failed
 
 

@@ -53,12 +53,13 @@ class Inputs:
             for name in some_of(list(annotated), limit):
                 self.steps.append(Step(name, partial(_score_edges, annotated[name])))
         if not self.steps:
-            raise UsageError(f"There is no image in {', '.join(map(str, paths))}.")
+            first = "".join(f" Left out: {name}: {why}" for name, why in self.left_out[:1])
+            raise UsageError(f"There is no image in {', '.join(map(str, paths))}.{first}")
 
     @property
-    def broken(self) -> list[str]:
-        """A sentence about every record and tar that was left out so far."""
-        return [sentence for reader in self._readers for _, sentence in reader.broken]
+    def left_out(self) -> list[tuple[str, str]]:
+        """(name, sentence) of every record and tar that was left out so far."""
+        return [entry for reader in self._readers for entry in reader.broken]
 
 
 def _score_pair(reader: StoreReader, name: str, session: Session) -> str:
