@@ -121,8 +121,28 @@ def test_what_is_broken_or_empty_is_named_and_stops_nothing(tmp_path: Path, caps
     with open(out / "log.csv", "a") as file:
         file.write("3,1.2e")
     assert main(words) == 1
-    assert "left out data/2" in capsys.readouterr().err
+    assert "left out: data/2 annotation 1: " in capsys.readouterr().err
     assert min(Image.open(out / "samples.jpg").size) > 100
+
+
+def test_all_that_is_left_out_is_in_a_file(data: Path, tmp_path: Path, capsys) -> None:
+    folder = tmp_path / "photos"
+    shutil.copytree(data, folder)
+    document = json.loads((folder / "0.json").read_text())
+    document["annotations"] += [{"id": number} for number in range(2, 15)]
+    (folder / "0.json").write_text(json.dumps(document))
+    words = ["train", str(folder), "-o", str(tmp_path / "run"), "--recipe", "debug"]
+    words += ["--no-tensorboard"]
+    assert main([*words, "--steps", "1"]) == 1
+    listed = tmp_path / "run" / "left-out.csv"
+    assert f"and 3 more were left out; {listed} names all." in capsys.readouterr().err
+    with open(listed, newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["name"] for row in rows] == [f"photos/0 annotation {n}" for n in range(1, 14)]
+    assert "lacks bbox" in rows[0]["why"]
+    shutil.copy(data / "0.json", folder)
+    assert main([*words, "--steps", "2"]) == 0
+    assert not listed.exists()
 
 
 def test_missing_data_is_one_sentence(tmp_path: Path, capsys) -> None:

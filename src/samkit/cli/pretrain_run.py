@@ -1,21 +1,20 @@
 """What `samkit pretrain` does once its flags are read."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from samkit import images
 from samkit.cli.progress import training
+from samkit.cli.run_end import tell
 from samkit.cli.run_flags import RunFlags
 from samkit.training.distributed import World, own_device
-from samkit.training.pretraining import MODEL, Pretrainer
+from samkit.training.pretraining import Pretrainer
 from samkit.training.pretraining_images import UnlabelledImages
 from samkit.training.pretraining_recipes import PretrainRecipe, new_autoencoder
 from samkit.training.watch import Watch
 
 DONE, SOME_FAILED, INTERRUPTED = 0, 1, 130
-_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def run(job: Job, should_stop: Callable[[], bool]) -> int:
     if not world.is_first:
         return DONE  # torchrun ends all processes as soon as one has another code
     left_out = {name: sentence for own in broken for name, sentence in own.items()}
-    _tell(job, trainer, list(left_out.values()))
+    tell(trainer.course, job.recipe.steps, left_out)
     if trainer.step < job.flags.end(job.recipe.steps):
         return INTERRUPTED
     return SOME_FAILED if left_out else DONE
@@ -76,17 +75,3 @@ def _watched(job: Job, trainer: Pretrainer, should_stop: Callable[[], bool]) -> 
             trainer.run(job.flags.until, report, should_stop)
         finally:
             watch.close()
-
-
-def _tell(job: Job, trainer: Pretrainer, left_out: list[str]) -> None:
-    """What was left out and skipped, and where the weights are."""
-    say = sys.stderr.write
-    for sentence in left_out[:_NAMED]:
-        say(f"samkit: left out: {sentence}\n")
-    if len(left_out) > _NAMED:
-        say(f"samkit: and {len(left_out) - _NAMED} more images were left out.\n")
-    if trainer.skipped:
-        say(f"samkit: {trainer.skipped} steps without a finite loss were skipped.\n")
-    if trainer.step < trainer.recipe.steps:
-        say(f"samkit: stopped after step {trainer.step}; the same command goes on from there.\n")
-    say(f"samkit: the weights are in {job.folder / MODEL}.\n")

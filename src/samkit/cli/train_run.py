@@ -1,6 +1,5 @@
 """What `samkit train` does once its flags are read."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,19 +7,18 @@ from pathlib import Path
 import cv2
 
 from samkit.cli.progress import training
+from samkit.cli.run_end import tell
 from samkit.cli.run_flags import RunFlags
 from samkit.datasets.dead_leaves import DeadLeaves
 from samkit.datasets.opening import open_dataset
 from samkit.datasets.pairs import PairReader
 from samkit.errors import UsageError
 from samkit.training.distributed import World, own_device
-from samkit.training.loop import MODEL, Trainer
+from samkit.training.loop import Trainer
 from samkit.training.photographs import Photographs
 from samkit.training.recipes import Recipe
 from samkit.training.starting import freeze, starting_model
 from samkit.training.watch import SAMPLES, Watch, draw_samples, sample_photos
-
-_NAMED = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +80,7 @@ def run(job: Job, should_stop: Callable[[], bool]) -> int:
     if not world.is_first:
         return 0  # torchrun ends all processes as soon as one has another code
     left_out = {name: sentence for own in broken for name, sentence in own.items()}
-    _tell(job, trainer, left_out)
+    tell(trainer.course, job.recipe.steps, left_out)
     if trainer.step < end:
         return 130
     return 1 if left_out else 0
@@ -115,18 +113,3 @@ def _watched(job: Job, trainer: Trainer, end: int, should_stop: Callable[[], boo
             trainer.run(job.flags.until, report, should_stop)
         finally:
             watch.close()
-
-
-def _tell(job: Job, trainer: Trainer, left_out: dict[str, str]) -> None:
-    """Where the weights are, what was left out and skipped, and how to go on."""
-    say = sys.stderr.write
-    for name, sentence in list(left_out.items())[:_NAMED]:
-        say(f"samkit: left out {name}: {sentence}\n")
-    if len(left_out) > _NAMED:
-        say(f"samkit: and {len(left_out) - _NAMED} more were left out.\n")
-    if trainer.skipped:
-        say(f"samkit: {trainer.skipped} steps without a finite loss were skipped.\n")
-    if trainer.step < trainer.recipe.steps:
-        say(f"samkit: stopped after step {trainer.step}; the same command goes on from there.\n")
-    if (job.folder / MODEL).exists():
-        say(f"samkit: the weights are in {job.folder / MODEL}.\n")

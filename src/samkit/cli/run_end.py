@@ -1,0 +1,45 @@
+"""What the verbs which learn say at their end."""
+
+import csv
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from samkit.files import atomic_write, writing
+from samkit.training.course import Course
+
+LEFT_OUT = "left-out.csv"
+"""In the run's folder: everything that the newest command left out."""
+MODEL = "model.safetensors"
+_NAMED = 10
+
+
+def tell(course: Course, steps: int, left_out: Mapping[str, str]) -> None:
+    """Says what was left out and skipped, how to go on, and where the weights are.
+
+    steps: of the recipe. left_out: by name a sentence; all of them are in LEFT_OUT, too.
+    """
+    say, listed = sys.stderr.write, course.folder / LEFT_OUT
+    for name, sentence in list(left_out.items())[:_NAMED]:
+        say(f"samkit: left out: {sentence if name in sentence else f'{name}: {sentence}'}\n")
+    if len(left_out) > _NAMED:
+        say(f"samkit: and {len(left_out) - _NAMED} more were left out; {listed} names all.\n")
+    _write(listed, left_out)
+    if course.skipped:
+        say(f"samkit: {course.skipped} steps without a finite loss were skipped.\n")
+    if course.step < steps:
+        say(f"samkit: stopped after step {course.step}; the same command goes on from there.\n")
+    if (course.folder / MODEL).exists():
+        say(f"samkit: the weights are in {course.folder / MODEL}.\n")
+
+
+def _write(path: Path, left_out: Mapping[str, str]) -> None:
+    """A row for each, or no file where nothing was left out."""
+    if not left_out:
+        with writing(path):
+            path.unlink(missing_ok=True)
+        return
+    with atomic_write(path, "w") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("name", "why"))
+        writer.writerows(left_out.items())
