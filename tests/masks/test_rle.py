@@ -11,6 +11,7 @@ from pycocotools import mask as coco
 
 from samkit.errors import FormatError, UsageError
 from samkit.masks import rle, rle_text
+from samkit.masks.runs import window_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools
 
@@ -62,6 +63,7 @@ def test_decoding_undoes_encoding(mask):
         assert back.dtype == bool and back.flags.c_contiguous
         assert (back == mask).all()
         assert rle.area(form) == mask.sum()
+        assert rle.measure(form) == (mask.sum(), window_of(mask))
 
 
 @settings(max_examples=300)
@@ -109,7 +111,9 @@ def test_empty_runs_inside_are_decoded_as_pycocotools_does(counts):
     if width == 0:
         return
     expect = coco.decode(coco.frPyObjects({"size": [height, width], "counts": counts}, 1, width))
-    assert (rle.decode({"size": [height, width], "counts": counts}) == expect).all()
+    found = {"size": [height, width], "counts": counts}
+    assert (rle.decode(found) == expect).all()
+    assert rle.measure(found) == (expect.sum(), window_of(expect > 0))
 
 
 def test_wrong_arguments_are_usage_errors():

@@ -1,6 +1,7 @@
 """Crops depend on the step and their place in the batch alone; broken images are left out."""
 
 import hashlib
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +13,11 @@ from samkit.datasets.dead_leaves import DeadLeaves
 from samkit.datasets.records import from_mask
 from samkit.datasets.store import StoreReader, StoreWriter
 from samkit.errors import SamkitError, UsageError
+from samkit.masks import rle
 from samkit.training.loader import CropLoader
 from samkit.training.photographs import Photographs, is_held_out
 from samkit.training.recipes import Recipe, View
+from samkit.training.watch import sample_photos
 
 
 def equal(a, b) -> bool:
@@ -81,6 +84,34 @@ def test_broken_images_are_named_and_left_out(store: Path, tmp_path: Path, recip
     for step in range(10):
         loader.crop(step, 0)
     assert list(photographs.broken) == ["a/0"]
+
+
+def test_what_a_record_says_of_its_area_and_box_is_not_trusted(
+    store: Path, tmp_path: Path, recipe: Recipe
+) -> None:
+    shutil.copytree(store, tmp_path / "copy")
+    for path in (tmp_path / "copy").rglob("*.json"):
+        document = json.loads(path.read_text())
+        for annotation in document["annotations"]:
+            annotation |= {"area": 100, "bbox": [0, 0, 9, 9]}
+        path.write_text(json.dumps(document))
+    true, wrong = (Photographs([("s", StoreReader(at))]) for at in (store, tmp_path / "copy"))
+    loaders = [CropLoader(photos, recipe, 128, whole_input=False) for photos in (true, wrong)]
+    for step in range(5):
+        assert equal(loaders[0].crop(step, 0), loaders[1].crop(step, 0))
+
+
+def test_a_mask_without_a_pixel_is_named_and_left_out(store: Path, tmp_path: Path) -> None:
+    shutil.copytree(store, tmp_path / "copy")
+    path = tmp_path / "copy" / "a" / "0.json"
+    document = json.loads(path.read_text())
+    (empty,) = rle.encode(np.zeros((1, 90, 120), bool))
+    document["annotations"][1] |= {"area": 5000, "segmentation": empty}
+    path.write_text(json.dumps(document))
+    photographs = Photographs([("copy", StoreReader(tmp_path / "copy"))])
+    (photo,) = (p for p in sample_photos(photographs) if p.name == "a/0")
+    assert [annotation["id"] for annotation in photo.annotations] == [1]
+    assert photographs.broken == {"a/0 annotation 1": "Record 2 has a mask without a pixel."}
 
 
 def test_images_without_usable_masks_end_the_run(store: Path, recipe: Recipe, monkeypatch) -> None:

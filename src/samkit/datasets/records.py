@@ -142,6 +142,18 @@ def check(value: Any, size: tuple[int, int]) -> Record:
     return record  # type: ignore[return-value]
 
 
+def measured(record: Record) -> Record:
+    """The record with the area and the tight box of its mask, whatever it says of these itself.
+
+    Raises FormatError for a mask without a pixel.
+    """
+    area, window = rle.measure(record["segmentation"])
+    if not area:
+        raise FormatError(f"Record {record['id']} has a mask without a pixel.")
+    top, bottom, left, right = map(float, window)
+    return {**record, "area": area, "bbox": [left, top, right - left, bottom - top]}
+
+
 def own_of(record: Mapping[str, Any]) -> dict[str, Any]:
     """What a record has under "samkit"; empty where it has nothing."""
     own: dict[str, Any] = record.get(OWN_KEY, {})

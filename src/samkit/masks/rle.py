@@ -12,7 +12,7 @@ import numpy as np
 
 from samkit.errors import FormatError, UsageError
 from samkit.masks import rle_text
-from samkit.masks.runs import Bools, Ints, column_major_bounds, window_of
+from samkit.masks.runs import Bools, Ints, Window, column_major_bounds, window_of
 
 Rle = dict[str, Any]
 
@@ -97,6 +97,24 @@ def area(rle: Mapping[str, Any]) -> int:
     """Number of true pixels of an RLE of either form; checked as in `decode`, but not decoded."""
     _, counts = _checked(rle, MAX_PIXELS)
     return int(counts[1::2].sum())
+
+
+def measure(rle: Mapping[str, Any]) -> tuple[int, Window]:
+    """True pixels of an RLE of either form and the smallest window that holds them; zeros if there
+    are none. Checked as in `decode`, but not decoded."""
+    (height, _), counts = _checked(rle, MAX_PIXELS)
+    ends = np.cumsum(counts)
+    starts, stops = ends[:-1:2], ends[1::2]
+    starts, stops = starts[stops > starts], stops[stops > starts]
+    if len(starts) == 0:
+        return 0, Window(0, 0, 0, 0)
+    last = stops - 1
+    left, right = int(starts[0] // height), int(last[-1] // height) + 1
+    if (starts // height != last // height).any():  # a run over the foot of a column
+        top, bottom = 0, height
+    else:
+        top, bottom = int((starts % height).min()), int((last % height).max()) + 1
+    return int((stops - starts).sum()), Window(top, bottom, left, right)
 
 
 def to_uncompressed(rle: Mapping[str, Any]) -> Rle:

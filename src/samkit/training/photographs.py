@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from samkit.datasets.pairs import Blob, PairReader
-from samkit.datasets.records import Record
-from samkit.errors import SamkitError, UsageError
+from samkit.datasets.pairs import Blob, Pair, PairReader
+from samkit.datasets.records import Record, measured
+from samkit.errors import FormatError, SamkitError, UsageError
 
 COUNTED = 32
 """Images of a source whose masks are counted, to estimate those of all."""
@@ -20,7 +20,8 @@ CACHE_BYTES = 2 << 30
 
 @dataclass(frozen=True)
 class Photo:
-    """One labelled photograph: H x W x 3 uint8 and its SA-1B annotations."""
+    """One labelled photograph: H x W x 3 uint8 and its SA-1B annotations, none of them empty;
+    areas and boxes are those of the masks."""
 
     source: str
     name: str
@@ -119,7 +120,7 @@ class Photographs:
         key = f"{place.source}/{place.name.split('/')[-1]}"
         try:
             pair = self._readers[place.reader][place.name]
-            photo = Photo(place.source, key, pair.image(), pair.records)
+            photo = Photo(place.source, key, pair.image(), self._measured(key, pair))
         except SamkitError as error:
             with self._lock:
                 self._broken[key] = str(error)
@@ -130,6 +131,17 @@ class Photographs:
                 self._room -= photo.image.nbytes
                 self._cache[place] = photo
         return photo
+
+    def _measured(self, name: str, pair: Pair) -> list[Record]:
+        """The records of a pair, measured by their masks; empty ones are named and left out."""
+        found = []
+        for index, record in enumerate(pair.records):
+            try:
+                found.append(measured(record))
+            except FormatError as error:
+                with self._lock:
+                    self._broken[f"{name} annotation {index}"] = str(error)
+        return found
 
 
 def is_held_out(source: str, name: str, share: float) -> bool:

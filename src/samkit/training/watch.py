@@ -157,7 +157,7 @@ def sample_photos(photographs: Photographs) -> list[Photo]:
     found: list[Photo] = []
     for place in places[:_LOOKED_AT]:
         photo = photographs.read(place)
-        if photo is not None and any(one["area"] > 0 for one in photo.annotations):
+        if photo is not None and photo.annotations:
             found.append(photo)
         if len(found) == SHOWN:
             break
