@@ -1,6 +1,7 @@
 """`samkit train` on a tiny store, from images to a checkpoint."""
 
 import csv
+import errno
 import json
 import shutil
 import signal
@@ -13,11 +14,14 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from samkit import checkpoints
 from samkit.cli.main import main
 from samkit.datasets.records import from_mask
 from samkit.datasets.store import StoreWriter
+from samkit.training.state import load_state
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +52,9 @@ def test_a_run_goes_from_images_to_a_checkpoint(data: Path, tmp_path: Path, caps
     assert all(float(row["loss"]) > 0 for row in rows)
     for picture in ("curves.png", "samples.jpg"):
         assert min(Image.open(out / picture).size) > 200
-    assert list((out / "tensorboard").glob("events.*"))
+    events = EventAccumulator(str(out / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss")] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(
@@ -143,6 +149,39 @@ def test_all_that_is_left_out_is_in_a_file(data: Path, tmp_path: Path, capsys) -
     shutil.copy(data / "0.json", folder)
     assert main([*words, "--steps", "2"]) == 0
     assert not listed.exists()
+
+
+def test_a_log_that_cannot_be_begun_is_one_sentence(data: Path, tmp_path: Path, capsys) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "tensorboard").write_text("in the way")
+    words = ["train", str(data), "-o", str(tmp_path / "run"), "--recipe", "debug"]
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert "Cannot write" in error and error.count("\n") == 1
+
+
+def test_a_disk_that_fills_while_the_log_is_written_costs_no_step(
+    data: Path, tmp_path: Path, capsys, monkeypatch
+) -> None:
+    out, written = tmp_path / "run", []
+
+    def write(self: RecordWriter, event: bytes) -> None:
+        written.append(event)
+        if len(written) == 4:  # two begin the file
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    words = ["train", str(data), "-o", str(out), "--recipe", "debug", "--save-every", "100"]
+    with monkeypatch.context() as patched:
+        patched.setattr(RecordWriter, "write", write)
+        assert main(words) == 2
+    error = capsys.readouterr().err
+    assert "stopped after step 3; the same command goes on" in error
+    assert error.splitlines()[-1].endswith("the disk is full; free some space and try again.")
+    assert load_state(out)["step"] == 3
+    assert main(words) == 0
+    events = EventAccumulator(str(out / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss")] == [4]
 
 
 def test_missing_data_is_one_sentence(tmp_path: Path, capsys) -> None:

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from samkit import images
-from samkit.cli.progress import training
-from samkit.cli.run_end import tell
 from samkit.cli.run_flags import RunFlags
+from samkit.cli.run_shown import run_watched, tell
 from samkit.training.distributed import World, own_device
 from samkit.training.pretraining import Pretrainer
 from samkit.training.pretraining_images import UnlabelledImages
@@ -35,6 +34,7 @@ def run(job: Job, should_stop: Callable[[], bool]) -> int:
     unlabelled = UnlabelledImages(paths, job.recipe, model.patches)
     device = own_device(job.flags.device)
     world = World.join(device)
+    unlogged = None
     try:
         trainer = Pretrainer(
             model.to(device),
@@ -46,7 +46,8 @@ def run(job: Job, should_stop: Callable[[], bool]) -> int:
             provenance={"images": len(paths)},
         )
         if world.is_first:
-            _watched(job, trainer, should_stop)
+            watch = Watch(job.folder, trainer.step, tensorboard=False)
+            unlogged = run_watched(trainer, watch, job.flags, should_stop)
         else:
             trainer.run(job.flags.until, should_stop=should_stop)
         broken = world.everyone(unlabelled.broken)  # waits until the first one has saved
@@ -56,22 +57,8 @@ def run(job: Job, should_stop: Callable[[], bool]) -> int:
         return DONE  # torchrun ends all processes as soon as one has another code
     left_out = {name: sentence for own in broken for name, sentence in own.items()}
     tell(trainer.course, job.recipe.steps, left_out)
+    if unlogged is not None:
+        raise unlogged
     if trainer.step < job.flags.end(job.recipe.steps):
         return INTERRUPTED
     return SOME_FAILED if left_out else DONE
-
-
-def _watched(job: Job, trainer: Pretrainer, should_stop: Callable[[], bool]) -> None:
-    watch = Watch(job.folder, trainer.step, tensorboard=False)
-    with training(
-        trainer.step, job.flags.end(job.recipe.steps), images_a_step=job.recipe.batch
-    ) as progress:
-
-        def report(step: int, seen: dict[str, float]) -> None:
-            watch.note(step, seen)
-            progress(step, seen)
-
-        try:
-            trainer.run(job.flags.until, report, should_stop)
-        finally:
-            watch.close()

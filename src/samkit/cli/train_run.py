@@ -6,13 +6,12 @@ from pathlib import Path
 
 import cv2
 
-from samkit.cli.progress import training
-from samkit.cli.run_end import tell
 from samkit.cli.run_flags import RunFlags
+from samkit.cli.run_shown import run_watched, tell
 from samkit.datasets.dead_leaves import DeadLeaves
 from samkit.datasets.opening import open_dataset
 from samkit.datasets.pairs import PairReader
-from samkit.errors import UsageError
+from samkit.errors import SamkitError, UsageError
 from samkit.training.distributed import World, own_device
 from samkit.training.loop import Trainer
 from samkit.training.photographs import Photographs
@@ -68,10 +67,10 @@ def run(job: Job, should_stop: Callable[[], bool]) -> int:
             "init": job.init,
         },
     )
-    end = job.flags.end(job.recipe.steps)
+    unlogged = None
     try:
         if world.is_first:
-            _watched(job, trainer, end, should_stop)
+            unlogged = _watched(job, trainer, should_stop)
         else:
             trainer.run(job.flags.until, should_stop=should_stop)
         broken = world.everyone(photographs.broken)  # waits until the first one has saved
@@ -81,7 +80,9 @@ def run(job: Job, should_stop: Callable[[], bool]) -> int:
         return 0  # torchrun ends all processes as soon as one has another code
     left_out = {name: sentence for own in broken for name, sentence in own.items()}
     tell(trainer.course, job.recipe.steps, left_out)
-    if trainer.step < end:
+    if unlogged is not None:
+        raise unlogged
+    if trainer.step < job.flags.end(job.recipe.steps):
         return 130
     return 1 if left_out else 0
 
@@ -97,19 +98,14 @@ def _refuse_own_folder(job: Job) -> None:
             )
 
 
-def _watched(job: Job, trainer: Trainer, end: int, should_stop: Callable[[], bool]) -> None:
+def _watched(job: Job, trainer: Trainer, should_stop: Callable[[], bool]) -> SamkitError | None:
     photos = sample_photos(trainer.photographs)
     watch = Watch(job.folder, trainer.step, job.tensorboard)
-    with training(trainer.step, end, images_a_step=job.recipe.batch) as progress:
+    end = job.flags.end(job.recipe.steps)
 
-        def report(step: int, seen: dict[str, float]) -> None:
-            watch.note(step, seen)
-            progress(step, seen)
-            if step % job.recipe.save_every == 0 or step == end:
-                watch.draw()
-                draw_samples(trainer.sam, photos, job.folder / SAMPLES)
+    def draw(step: int) -> None:
+        if step % job.recipe.save_every == 0 or step == end:
+            watch.draw()
+            draw_samples(trainer.sam, photos, job.folder / SAMPLES)
 
-        try:
-            trainer.run(job.flags.until, report, should_stop)
-        finally:
-            watch.close()
+    return run_watched(trainer, watch, job.flags, should_stop, draw)

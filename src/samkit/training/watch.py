@@ -32,7 +32,8 @@ class Watch:
     """Writes `log.csv`, TensorBoard's events below `tensorboard/`, and `curves.png`.
 
     A run that goes on after a kill may have been past its newest state: rows of the log beyond it
-    are removed when the run is taken up again.
+    are removed when the run is taken up again. Raises SamkitError where something cannot be
+    written.
     """
 
     def __init__(self, folder: Path, step: int, tensorboard: bool = True) -> None:
@@ -42,9 +43,9 @@ class Watch:
         self._fields: list[str] = []
         self._board = None
         if tensorboard:
-            from torch.utils.tensorboard import SummaryWriter
+            from samkit.training.board import Board
 
-            self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+            self._board = Board(folder / "tensorboard", step)
         self._rewrite()
 
     def note(self, step: int, seen: dict[str, float]) -> None:
@@ -58,8 +59,7 @@ class Watch:
         else:  # a measure that was not there before: the head of the file grows
             self._rewrite()
         if self._board is not None:
-            for key, value in seen.items():
-                self._board.add_scalar(key, value, step)
+            self._board.note(step, seen)
 
     def draw(self) -> None:
         """Draws the curves anew."""

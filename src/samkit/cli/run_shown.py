@@ -1,17 +1,55 @@
-"""What the verbs which learn say at their end."""
+"""What the verbs which learn show: each step while it goes on, and the rest at their end."""
 
 import csv
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from samkit.cli.progress import training
+from samkit.cli.run_flags import RunFlags
+from samkit.errors import SamkitError
 from samkit.files import atomic_write, writing
 from samkit.training.course import Course
+from samkit.training.loop import Trainer
+from samkit.training.pretraining import Pretrainer
+from samkit.training.watch import Watch
 
 LEFT_OUT = "left-out.csv"
 """In the run's folder: everything that the newest command left out."""
 MODEL = "model.safetensors"
 _NAMED = 10
+
+
+def run_watched(
+    trainer: Trainer | Pretrainer,
+    watch: Watch,
+    flags: RunFlags,
+    should_stop: Callable[[], bool],
+    draw: Callable[[int], None] = lambda step: None,
+) -> SamkitError | None:
+    """Trains in the first process, shown and logged step by step.
+
+    draw: called after each step with its number, for pictures.
+    Where the log or a picture cannot be written, the run saves its state and stops after the next
+    step, and that error is returned.
+    """
+    failed: list[SamkitError] = []
+    end = flags.end(trainer.recipe.steps)
+    with training(trainer.step, end, images_a_step=trainer.recipe.batch) as progress:
+
+        def report(step: int, seen: dict[str, float]) -> None:
+            progress(step, seen)
+            try:
+                watch.note(step, seen)
+                draw(step)
+            except SamkitError as error:
+                failed.append(error)
+
+        try:
+            trainer.run(flags.until, report, lambda: should_stop() or bool(failed))
+        finally:
+            watch.close()
+    return failed[0] if failed else None
 
 
 def tell(course: Course, steps: int, left_out: Mapping[str, str]) -> None:
