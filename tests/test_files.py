@@ -12,7 +12,14 @@ import numpy as np
 import pytest
 
 from samkit.errors import SamkitError, UsageError
-from samkit.files import atomic_write, cache_folder, sha256_of, write_json
+from samkit.files import (
+    atomic_write,
+    cache_folder,
+    held,
+    remove_unfinished,
+    sha256_of,
+    write_json,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -159,3 +166,29 @@ def test_the_cache_is_where_the_user_says(monkeypatch, tmp_path):
     assert cache_folder() == tmp_path
     monkeypatch.delenv("SAMKIT_CACHE")
     assert "samkit" in cache_folder().name
+
+
+def test_a_folder_is_held_by_one_and_then_by_the_next(tmp_path):
+    folder = tmp_path / "deep" / "out"
+    with held(folder):
+        with pytest.raises(UsageError, match="Another samkit writes into"), held(folder):
+            pass
+        (folder / "file").touch()
+    with pytest.raises(ValueError, match="mine"), held(folder):
+        raise ValueError("mine")
+    with held(folder):
+        pass
+    with pytest.raises(UsageError, match="is a file"), held(folder / "file"):
+        pass
+    with pytest.raises(SamkitError, match="Cannot write"), held(folder / "file" / "deeper"):
+        pass
+
+
+def test_only_unfinished_files_are_removed(tmp_path):
+    with pytest.raises(KeyboardInterrupt), atomic_write(tmp_path / "a") as file:
+        left = Path(file.name).name
+        raise KeyboardInterrupt
+    for name in (left, "a", ".samkit-notes", "other.tmp"):
+        (tmp_path / name).touch()
+    remove_unfinished(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".samkit-notes", "a", "other.tmp"]

@@ -19,6 +19,10 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _CANNOT_SYNC_FOLDER = {errno.EINVAL, errno.ENOTSUP, errno.EACCES}
 _CHUNK = 1 << 20
+_UNFINISHED = ".samkit-{}.tmp"
+
+OWN_FOLDER = ".samkit"
+"""Hidden in a folder of outputs: what samkit knows of it, and its lock."""
 
 
 @contextlib.contextmanager
@@ -37,7 +41,7 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
     if mode not in {"wb", "w+b", "w"}:
         raise ValueError(f"atomic_write takes the modes wb, w+b and w, not {mode!r}")
     target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".samkit-{secrets.token_hex(8)}.tmp")
+    temporary = target.with_name(_UNFINISHED.format(secrets.token_hex(8)))
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
     try:
         with writing(path):
@@ -116,6 +120,40 @@ def sha256_of(
             f"Cannot read {os.fspath(path)}: {reason}; check the name and its permissions."
         ) from error
     return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep other processes that hold it, too, out of a folder, which is made where it is missing.
+
+    Raises UsageError where one is in it, or where it is a file, and SamkitError where it cannot be
+    written.
+    """
+    from filelock import FileLock, Timeout
+
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file; give a folder for the output.")
+    lock = FileLock(folder / OWN_FOLDER / "lock")
+    try:
+        (folder / OWN_FOLDER).mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UsageError(
+            f"Another samkit writes into {folder} just now; wait for it, or give another folder."
+        ) from error
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what `atomic_write` left in a folder where it was killed; only for who holds it."""
+    for path in folder.glob(_UNFINISHED.format("*")):
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def cache_folder() -> Path:

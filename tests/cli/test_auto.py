@@ -18,9 +18,9 @@ from pycocotools.coco import COCO
 
 from samkit.checkpoints.known import BUNDLED
 from samkit.cli import auto_run
-from samkit.cli.claims import Claims
 from samkit.datasets.labelmap import read_label_map
 from samkit.errors import SamkitError
+from samkit.files import held
 from samkit.inference.settings import PRESETS, AutomaticMaskSettings
 
 
@@ -455,7 +455,7 @@ def test_killed_in_the_middle_nothing_is_half_written_and_a_rerun_goes_on(
 
 
 def test_second_process_in_the_same_folder_is_sent_away(samkit, photos, everything) -> None:
-    with Claims(Path("out"), "png").held():
+    with held(Path("out")):
         done = samkit("auto", photos, "-o", "out", everything)
     assert done.code == 2
     assert "Another samkit" in done.err

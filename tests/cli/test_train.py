@@ -5,6 +5,7 @@ import errno
 import json
 import shutil
 import signal
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from samkit import checkpoints
 from samkit.cli.main import main
 from samkit.datasets.records import from_mask
 from samkit.datasets.store import StoreWriter
+from samkit.files import held
 from samkit.training.state import load_state
 
 
@@ -188,6 +190,41 @@ def test_missing_data_is_one_sentence(tmp_path: Path, capsys) -> None:
     words = ["train", str(tmp_path / "nosuch"), "-o", str(tmp_path / "run"), "--recipe", "debug"]
     assert main(words) == 2
     assert "nosuch" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["train", "pretrain"])
+def test_a_folder_in_which_another_run_is_is_refused(
+    data: Path, tmp_path: Path, capsys, verb: str
+) -> None:
+    words = [verb, str(data), "-o", str(tmp_path / "run"), "--recipe", "debug", "--steps", "1"]
+    with held(tmp_path / "run"):
+        assert main(words) == 2
+    error = capsys.readouterr().err
+    assert "Another samkit writes into" in error and error.count("\n") == 1
+    unfinished = tmp_path / "run" / ".samkit-0123456789abcdef.tmp"  # of a run that was killed
+    unfinished.touch()
+    assert main(words) == 0
+    assert not unfinished.exists()
+
+
+@pytest.mark.parametrize("verb", ["train", "pretrain"])
+def test_two_processes_are_refused_together(
+    data: Path, tmp_path: Path, forked: Any, verb: str
+) -> None:
+    words = [verb, str(data), "-o", str(tmp_path / "run"), "--recipe", "debug", "--steps", "1"]
+    words += ["--batch", "2", "--device", "cpu"]
+    code = f"import sys; from samkit.cli.main import main; sys.exit(main({words}))"
+
+    def both() -> list[tuple[tuple[str, str], int]]:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            world = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+        started = [forked(code, RANK=str(rank), WORLD_SIZE="2", **world) for rank in range(2)]
+        return [(process.communicate(), process.wait()) for process in started]
+
+    with held(tmp_path / "run"):
+        for (_, error), ended in both():
+            assert ended == 2 and "Another samkit writes into" in error
+    assert [ended for _, ended in both()] == [0, 0]
 
 
 def test_sigterm_saves_and_the_same_command_goes_on(

@@ -13,6 +13,7 @@ from samkit.datasets.formats import copy_of, files_of, is_done, open_writer
 from samkit.datasets.losses import loss_sentence
 from samkit.datasets.writing import PairWriter
 from samkit.errors import FormatError, ImageError, UsageError
+from samkit.files import held
 from samkit.inference.settings import PRESETS, AutomaticMaskSettings
 
 if TYPE_CHECKING:
@@ -80,7 +81,10 @@ def run(job: Job, load: Callable[[], "Sam"], *, force: bool) -> int:
         generator = SamAutomaticMaskGenerator.from_settings(sam, job.settings, "coco_rle")
         made_with = job.made_with(model_id(sam))
     claims = Claims(job.folder, job.format)
-    with claims.held(), open_writer(job.format, job.folder, copy_images=job.copy_images) as writer:
+    with (
+        held(job.folder),
+        open_writer(job.format, job.folder, copy_images=job.copy_images) as writer,
+    ):
         if force:  # so that the same command without --force goes on where this one is stopped
             for name in job.images:
                 claims.reopen(name, made_with, job.model, job.files(name))

@@ -8,19 +8,14 @@ image, of other settings or of another program for its own.
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from samkit.errors import UsageError
-from samkit.files import sha256_of, write_json
-
-FOLDER = ".samkit"
+from samkit.files import OWN_FOLDER, sha256_of, write_json
 
 
 @dataclass(frozen=True)
@@ -64,23 +59,7 @@ class Claims:
 
     def __init__(self, folder: Path, format: str) -> None:
         """folder: need not exist yet; it is not made before something is written."""
-        self.folder, self._own = folder, folder / FOLDER / format
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep other processes out of the folder. Raises UsageError where one is in it."""
-        if self.folder.exists() and not self.folder.is_dir():
-            raise UsageError(f"{self.folder} is a file; give a folder for the output.")
-        lock = self.folder / FOLDER / "lock"
-        try:
-            lock.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(lock, timeout=0):
-                yield
-        except Timeout as error:
-            raise UsageError(
-                f"Another samkit writes into {self.folder} just now; wait for it, or give another "
-                "folder."
-            ) from error
+        self.folder, self._own = folder, folder / OWN_FOLDER / format
 
     def find(self, name: str) -> Claim | None:
         """The claim on a name; None where there is none, or none that can be read."""
@@ -185,7 +164,7 @@ class Outputs:
 
     def _claims(self, folder: Path) -> list[Claim]:
         if folder not in self._by_folder:
-            claims = (_read(path) for path in (folder / FOLDER).rglob("*.json"))
+            claims = (_read(path) for path in (folder / OWN_FOLDER).rglob("*.json"))
             self._by_folder[folder] = [claim for claim in claims if claim is not None]
         return self._by_folder[folder]
 

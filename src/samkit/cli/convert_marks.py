@@ -10,11 +10,10 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from samkit.cli.claims import FOLDER
 from samkit.datasets.document import document_bytes
 from samkit.datasets.pairs import MAX_IMAGE_BYTES, Blob, MemoryBlob, Pair
 from samkit.errors import FormatError
-from samkit.files import write_json
+from samkit.files import OWN_FOLDER, write_json
 
 
 class Marks:
@@ -22,7 +21,7 @@ class Marks:
 
     def __init__(self, folder: Path) -> None:
         """folder: OUT; nothing is made before a mark is set."""
-        self._folder = folder / FOLDER / "converted"
+        self._folder = folder / OWN_FOLDER / "converted"
 
     def has(self, name: str, mark: str) -> bool:
         """Whether an output was made of what `mark_of` says."""

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from samkit.cli.claims import FOLDER, Claims
 from samkit.cli.convert_marks import Marks, mark_of
 from samkit.cli.progress import Steps, steps
 from samkit.datasets.document import parse_json
@@ -15,7 +14,7 @@ from samkit.datasets.opening import open_dataset
 from samkit.datasets.pairs import Blob, Pair, PairReader
 from samkit.datasets.writing import PairWriter
 from samkit.errors import FormatError, ImageError, UsageError
-from samkit.files import write_json
+from samkit.files import OWN_FOLDER, held, write_json
 
 _FILE = "convert.json"
 
@@ -71,8 +70,8 @@ def run(job: Job, *, force: bool) -> int:
     readers = job.open()
     _refuse_the_same_place(job)
     _refuse_foreign(job)
-    with Claims(job.out, job.format).held():
-        write_json(job.out / FOLDER / _FILE, job.made_with(), indent=1)
+    with held(job.out):
+        write_json(job.out / OWN_FOLDER / _FILE, job.made_with(), indent=1)
         with open_writer(job.format, job.out, copy_images=job.copy_images) as writer:
             session = _Session(job, writer, force=force)
             with steps(sum(len(reader) for reader in readers.values())) as progress:
@@ -162,7 +161,7 @@ def _refuse_foreign(job: Job) -> None:
     if not job.out.exists() or not any(job.out.iterdir()):
         return
     try:
-        before = parse_json((job.out / FOLDER / _FILE).read_bytes())
+        before = parse_json((job.out / OWN_FOLDER / _FILE).read_bytes())
     except (OSError, FormatError) as error:
         raise UsageError(
             f"{job.out} is not empty, and not by samkit convert; give another -o."

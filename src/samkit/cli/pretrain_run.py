@@ -7,6 +7,7 @@ from pathlib import Path
 from samkit import images
 from samkit.cli.run_flags import RunFlags
 from samkit.cli.run_shown import run_watched, tell
+from samkit.modeling.masked_patches import MaskedAutoencoder
 from samkit.training.distributed import World, own_device
 from samkit.training.pretraining import Pretrainer
 from samkit.training.pretraining_images import UnlabelledImages
@@ -34,25 +35,36 @@ def run(job: Job, should_stop: Callable[[], bool]) -> int:
     unlabelled = UnlabelledImages(paths, job.recipe, model.patches)
     device = own_device(job.flags.device)
     world = World.join(device)
-    unlogged = None
     try:
-        trainer = Pretrainer(
-            model.to(device),
-            unlabelled,
-            job.folder,
-            world=world,
-            workers=job.flags.workers,
-            part_bytes=job.flags.part_bytes,
-            provenance={"images": len(paths)},
-        )
-        if world.is_first:
-            watch = Watch(job.folder, trainer.step, tensorboard=False)
-            unlogged = run_watched(trainer, watch, job.flags, should_stop)
-        else:
-            trainer.run(job.flags.until, should_stop=should_stop)
-        broken = world.everyone(unlabelled.broken)  # waits until the first one has saved
+        with world.hold(job.folder):
+            return _pretrain(job, model.to(device), unlabelled, world, should_stop)
     finally:
         world.leave()
+
+
+def _pretrain(
+    job: Job,
+    model: MaskedAutoencoder,
+    unlabelled: UnlabelledImages,
+    world: World,
+    should_stop: Callable[[], bool],
+) -> int:
+    trainer = Pretrainer(
+        model,
+        unlabelled,
+        job.folder,
+        world=world,
+        workers=job.flags.workers,
+        part_bytes=job.flags.part_bytes,
+        provenance={"images": len(unlabelled.paths)},
+    )
+    unlogged = None
+    if world.is_first:
+        watch = Watch(job.folder, trainer.step, tensorboard=False)
+        unlogged = run_watched(trainer, watch, job.flags, should_stop)
+    else:
+        trainer.run(job.flags.until, should_stop=should_stop)
+    broken = world.everyone(unlabelled.broken)  # waits until the first one has saved
     if not world.is_first:
         return DONE  # torchrun ends all processes as soon as one has another code
     left_out = {name: sentence for own in broken for name, sentence in own.items()}

@@ -12,6 +12,7 @@ from samkit.datasets.dead_leaves import DeadLeaves
 from samkit.datasets.opening import open_dataset
 from samkit.datasets.pairs import PairReader
 from samkit.errors import SamkitError, UsageError
+from samkit.modeling import Sam
 from samkit.training.distributed import World, own_device
 from samkit.training.loop import Trainer
 from samkit.training.photographs import Photographs
@@ -41,7 +42,16 @@ def run(job: Job, should_stop: Callable[[], bool]) -> int:
     cv2.setNumThreads(1)  # the crops' own threads are enough
     sam = starting_model(job.recipe, job.init, own_device(job.flags.device))
     freeze(sam, job.freeze)
+    photographs = _photographs(job, sam.image_encoder.img_size)
     world = World.join(sam.device)
+    try:
+        with world.hold(job.folder):
+            return _train(job, sam, photographs, world, should_stop)
+    finally:
+        world.leave()
+
+
+def _photographs(job: Job, input_size: int) -> Photographs:
     datasets: list[tuple[str, PairReader]] = [
         (Path(path).stem, open_dataset(path)) for path in job.datasets
     ]
@@ -49,11 +59,16 @@ def run(job: Job, should_stop: Callable[[], bool]) -> int:
     if job.synthetic:
         scenes = DeadLeaves(
             job.synthetic,
-            size=sam.image_encoder.img_size,
+            size=input_size,
             seed=job.recipe.seed,
             textures=job.textures or None,
         )
-    photographs = Photographs(datasets, job.recipe.held_out, synthetic=scenes)
+    return Photographs(datasets, job.recipe.held_out, synthetic=scenes)
+
+
+def _train(
+    job: Job, sam: Sam, photographs: Photographs, world: World, should_stop: Callable[[], bool]
+) -> int:
     trainer = Trainer(
         sam,
         photographs,
@@ -68,14 +83,11 @@ def run(job: Job, should_stop: Callable[[], bool]) -> int:
         },
     )
     unlogged = None
-    try:
-        if world.is_first:
-            unlogged = _watched(job, trainer, should_stop)
-        else:
-            trainer.run(job.flags.until, should_stop=should_stop)
-        broken = world.everyone(photographs.broken)  # waits until the first one has saved
-    finally:
-        world.leave()
+    if world.is_first:
+        unlogged = _watched(job, trainer, should_stop)
+    else:
+        trainer.run(job.flags.until, should_stop=should_stop)
+    broken = world.everyone(photographs.broken)  # waits until the first one has saved
     if not world.is_first:
         return 0  # torchrun ends all processes as soon as one has another code
     left_out = {name: sentence for own in broken for name, sentence in own.items()}

@@ -1,7 +1,8 @@
 """One process or many: who has which images, and gradients that are summed over all."""
 
+import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,7 +11,8 @@ import torch.distributed as dist
 from torch import Tensor
 
 from samkit.checkpoints.precision import choose_device
-from samkit.errors import UsageError
+from samkit.errors import SamkitError, UsageError
+from samkit.files import held, remove_unfinished
 
 T = TypeVar("T")
 
@@ -111,6 +113,24 @@ class World:
                 f"The processes found runs of {' and '.join(map(str, sorted(steps)))} steps in "
                 f"{folder}; all of them need to see the same folder."
             )
+
+    @contextlib.contextmanager
+    def hold(self, folder: Path) -> Iterator[None]:
+        """Keeps other runs out of a folder, and clears it of what a run that was killed has left.
+
+        Raises UsageError, in every process, where another run is in it.
+        """
+        with contextlib.ExitStack() as stack:
+            refusal = None
+            if self.is_first:
+                try:
+                    stack.enter_context(held(folder))
+                    remove_unfinished(folder)
+                except SamkitError as error:
+                    refusal = str(error)
+            if refusal := self.everyone(refusal)[0]:
+                raise UsageError(refusal)
+            yield
 
     def agree(self, wish: bool, device: torch.device) -> bool:
         """Whether any process wishes so, such as to stop."""
