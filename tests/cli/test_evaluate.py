@@ -11,7 +11,8 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from samkit.datasets.store import StoreWriter
+from samkit.datasets.formats import open_writer
+from samkit.datasets.store import StoreReader, StoreWriter
 from samkit.evaluation.clicks import box_of
 from samkit.masks import rle
 
@@ -156,6 +157,45 @@ def test_the_model_draws_edges(tiny, bsds, samkit) -> None:
     assert edges["images"] == 1 and 0 <= edges["ods"] <= 1
 
 
+@pytest.mark.parametrize("format", ["coco", "labelme", "masks"])
+def test_other_formats_are_scored_as_the_store_is(store, format: str, samkit) -> None:
+    if format == "masks":
+        for document in store.rglob("*.json"):
+            pair = StoreReader(store)[document.relative_to(store).with_suffix("").as_posix()]
+            path = Path("other/masks", pair.name).with_suffix(".png")
+            picture = np.zeros(pair.info.size, np.uint8)
+            for value, mask in enumerate(pair.masks()[:2], 1):  # the third, too small, lies below
+                picture[mask] = value
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(path)
+            image = Path("other/images", pair.name).with_suffix(".png")
+            image.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pair.image()).save(image)
+    else:
+        with open_writer(format, "other", copy_images=True) as writer:
+            for pair in StoreReader(store):
+                writer.write(pair.source, pair.records, name=pair.name, size=pair.info.size)
+    words = ["evaluate", "none", "--rules", "--protocol", "clicks", "--json", "s.json"]
+    scores = []
+    for data in (store, "other"):
+        done = samkit(*words, "--data", data)
+        assert done.code == 0, done.err
+        scores.append(json.loads(Path("s.json").read_text()))
+    assert scores[0]["rules"] == scores[1]["rules"]
+    assert scores[0]["sources"] == scores[1]["sources"] and set(scores[0]["sources"]) == {
+        "birds",
+        "boats",
+    }
+
+
+def test_images_in_no_folder_are_a_source_of_their_dataset_s_name(store, samkit) -> None:
+    words = ["--data", store / "birds", "--data", store / "boats", "--json", "s.json"]
+    done = samkit("evaluate", "none", "--rules", "--protocol", "clicks", words)
+    assert done.code == 0, done.err
+    sources = json.loads(Path("s.json").read_text())["sources"]
+    assert {name: row["masks"] for name, row in sources.items()} == {"birds": 4, "boats": 2}
+
+
 def test_images_that_cannot_be_read_are_named_and_the_others_go_on(store, samkit) -> None:
     (store / "birds" / "a.png").write_bytes(b"no picture")
     done = samkit("evaluate", "none", "--data", store, "--rules", "--json", "s.json")
@@ -197,14 +237,14 @@ def test_broken_masks_and_tars_are_named_and_counted(store, samkit) -> None:
         (["none", "--data", "store"], "add --rules"),
         (["none", "--data", "store", "--rules", "--protocol", "calibration"], "needs a model"),
         (["default", "--data", "store", "--protocol", "text"], "text route"),
-        (["default", "--data", "nowhere"], "There is no store at nowhere"),
+        (["default", "--data", "nowhere"], "There is no file or folder nowhere"),
         (["default", "--data", "store", "--protocol", "edges"], "laid out as BSDS500"),
         (["default", "--data", "BSDS500"], "laid out as BSDS500"),
         (["default", "--data", "store", "--limit-images", "0"], "--limit-images"),
         (["default", "--data", "store", "--points-per-side", "0"], "--points-per-side"),
         (["nothing.pt", "--data", "store"], "nothing.pt"),
         (["none", "--rules", "--data", "store", "--least-pixels", "9999"], "Nothing was scored"),
-        (["none", "--rules", "--data", "empty"], "There is no image in empty"),
+        (["none", "--rules", "--data", "empty"], "empty holds no labelled images of a known kind"),
     ],
 )
 def test_what_cannot_be_measured_is_one_sentence(words, sentence, store, bsds, samkit) -> None:

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 NO_MODEL = "none"
 _HELP = """
-Prints one table: all masks, and every source (the first folder level of the store). clicks, box,
-calibration and proposals need a store with true masks, edges a folder laid out as BSDS500; give
---data again for both. docs/evaluation.md says what is measured.
+Prints one table: all masks, and every source (the first folder of an image's name, or the dataset's
+own). clicks, box, calibration and proposals need images with true masks, in any form that
+docs/data.md lists, edges a folder laid out as BSDS500; give --data again for both.
+docs/evaluation.md says what is measured.
 
 Example: samkit evaluate default --data val/ --rules --json scores.json -o curves/
 """
@@ -65,7 +66,8 @@ def evaluate(
         A name that `samkit models` lists, the path of a checkpoint of any known format, or none to
         score rules alone.
     data
-        A store (folder, tars) with true masks, or a folder laid out as BSDS500; may be given again.
+        Images with true masks (a store, a COCO file, a folder of masks or of LabelMe files, …), or
+        a folder laid out as BSDS500; may be given again.
     protocol
         What is measured; may be given again.
     json

@@ -156,6 +156,11 @@ class Pair:
         return masks
 
 
+def source_of(name: str, dataset: str) -> str:
+    """The source of a pair: the first folder of its name, or its dataset's own name."""
+    return name.split("/", 1)[0] if "/" in name else dataset
+
+
 class PairReader(ABC):
     """Pairs in a fixed order, by place or by name; pixels are decoded only when asked for.
 

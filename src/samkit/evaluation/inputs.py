@@ -1,11 +1,12 @@
-"""The images of an evaluation: of stores and of BSDS500's layout, as steps that score them."""
+"""The images of an evaluation: with masks, or of BSDS500's layout, as steps that score them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from samkit.datasets.store import StoreReader
+from samkit.datasets.opening import open_dataset
+from samkit.datasets.pairs import PairReader, source_of
 from samkit.errors import UsageError
 from samkit.evaluation.bsds500 import AnnotatedImage, is_layout, read_layout
 from samkit.evaluation.session import Session, some_of
@@ -27,27 +28,33 @@ class Inputs:
     def __init__(
         self, paths: Sequence[Path], protocols: frozenset[str], limit: int | None = None
     ) -> None:
-        """paths: stores and folders laid out as BSDS500. limit: images of each, at most.
+        """paths: what `open_dataset` reads, and folders laid out as BSDS500. limit: images of each,
+            at most.
 
-        Raises UsageError where a protocol has no data or data no protocol.
+        Raises UsageError where a protocol has no data or data no protocol, and what `open_dataset`
+        raises.
         """
         layouts = [path for path in paths if is_layout(path)]
-        stores = [path for path in paths if path not in layouts]
+        datasets = [path for path in paths if path not in layouts]
         if bool(layouts) != (EDGES in protocols):
             what = f"{layouts[0]} is for that alone" if layouts else "no --data is laid out so"
             raise UsageError(
                 f"The protocol edges goes with a folder laid out as BSDS500 (images/, "
                 f"groundTruth/), and {what}."
             )
-        if bool(stores) != bool(protocols - {EDGES}):
+        if bool(datasets) != bool(protocols - {EDGES}):
             others = ", ".join(sorted(protocols - {EDGES}))
-            what = f"{stores[0]} is one" if stores else f"{others} cannot be measured without one"
-            raise UsageError(f"Protocols other than edges go with a store, and {what}.")
-        self._readers = [StoreReader(path) for path in stores]
+            what = (
+                f"{datasets[0]} is for them"
+                if datasets
+                else f"{others} cannot be measured without them"
+            )
+            raise UsageError(f"Protocols other than edges go with images with masks, and {what}.")
+        self._readers = [open_dataset(path) for path in datasets]
         self.steps: list[Step] = []
-        for reader in self._readers:
+        for path, reader in zip(datasets, self._readers, strict=True):
             for name in some_of(reader.names, limit):
-                self.steps.append(Step(name, partial(_score_pair, reader, name)))
+                self.steps.append(Step(name, partial(_score_pair, reader, name, path.stem)))
         for path in layouts:
             annotated = {one.name: one for one in read_layout(path)}
             for name in some_of(list(annotated), limit):
@@ -62,8 +69,8 @@ class Inputs:
         return [entry for reader in self._readers for entry in reader.broken]
 
 
-def _score_pair(reader: StoreReader, name: str, session: Session) -> str:
-    masks = session.score_pair(reader[name])
+def _score_pair(reader: PairReader, name: str, dataset: str, session: Session) -> str:
+    masks = session.score_pair(reader[name], source_of(name, dataset))
     return f"{masks} mask{'' if masks == 1 else 's'}"
 
 

@@ -99,8 +99,8 @@ class Session:
             self._proposers[rules.REGIONS] = proposals_of_regions
             self._detectors[rules.REGIONS] = edges_of_regions
 
-    def score_pair(self, pair: Pair) -> int:
-        """Scores one image of a store by all protocols but edges; returns how many masks it had.
+    def score_pair(self, pair: Pair, source: str) -> int:
+        """Scores one image by all protocols but edges; returns how many masks it had.
 
         Masks under `least_pixels` are left out. Raises ImageError and FormatError.
         """
@@ -111,7 +111,7 @@ class Session:
         ]
         if not masks:
             return 0
-        image, source = pair.image(), source_of(pair.name)
+        image = pair.image()
         for who, segmenter in self._segmenters.items():
             if self.plan.protocols & {CLICKS, BOX, CALIBRATION}:
                 for protocol, values in self._prompted(segmenter, image, masks, pair.name).items():
@@ -178,11 +178,6 @@ class Session:
         if BOX in plan.protocols and segmenter.takes_boxes:
             found.append((BOX, score_boxes(segmenter, masks, generators[BOX])))
         return found
-
-
-def source_of(name: str) -> str:
-    """The first folder of a pair's name; all pairs of a store without folders are one source."""
-    return name.split("/", 1)[0] if "/" in name else ""
 
 
 def some_of(names: Sequence[str], limit: int | None) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from samkit.datasets.pairs import Blob, Pair, PairReader
+from samkit.datasets.pairs import Blob, Pair, PairReader, source_of
 from samkit.datasets.records import Record, measured
 from samkit.errors import FormatError, SamkitError, UsageError
 
@@ -72,7 +72,7 @@ class Photographs:
         self.kept_aside: list[Place] = []
         for number, (own, reader, share) in enumerate(everything):
             for name in reader.names:
-                source = name.split("/")[0] if "/" in name else own
+                source = source_of(name, own)
                 place = Place(number, source, name)
                 if is_held_out(source, name.split("/")[-1], share):
                     self.kept_aside.append(place)
