@@ -1,8 +1,12 @@
 """The click and box protocol with a segmenter whose answers are known."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
+from samkit.datasets.document import ImageInfo
+from samkit.datasets.pairs import Pair
 from samkit.evaluation.promptable import (
     MOST_CLICKS,
     chunks,
@@ -12,6 +16,8 @@ from samkit.evaluation.promptable import (
     score_random_click,
 )
 from samkit.evaluation.segmenters import Answer, Model
+from samkit.evaluation.session import Plan, Session
+from samkit.masks import rle
 
 
 class Oracle:
@@ -153,6 +159,22 @@ def test_the_best_answer_to_a_box_goes_back_with_it_for_one_more_round(truths) -
 
 
 def test_masks_of_large_images_come_fewer_at_a_time() -> None:
-    small, large = [np.ones((8, 8), bool)] * 70, [np.ones((2500, 2500), bool)] * 2
+    small = rle.encode(np.ones((1, 8, 8), bool)) * 70
+    large = rle.encode(np.ones((1, 2500, 2500), bool)) * 2
     assert [len(part) for part in chunks(small)] == [32, 32, 6]
     assert [len(part) for part in chunks(large)] == [1, 1]
+
+
+def test_the_masks_of_an_image_are_never_all_in_memory() -> None:
+    """Sixty masks of 2.25 megapixels are 135 MB."""
+    (mask,) = rle.encode(np.ones((1, 1500, 1500), bool))
+    info = ImageInfo(1, 1500, 1500, "a.png")
+    record = {"segmentation": mask, "area": 1500 * 1500}
+    pair = Pair("a", info, [record] * 60, np.zeros((1500, 1500, 3), np.uint8))
+    session = Session(Plan(frozenset({"box"}), rules=True), None)
+    tracemalloc.start()
+    try:
+        assert session.score_pair(pair, "a") == 60
+        assert tracemalloc.get_traced_memory()[1] < 60e6
+    finally:
+        tracemalloc.stop()

@@ -41,7 +41,7 @@ def test_recall_is_that_of_cocoeval() -> None:
             {"image_id": image, "category_id": 1, "score": -rank, "segmentation": one}
             for rank, one in enumerate(answers)
         ]
-        for key, value in score_proposals(answers, list(masks)).items():
+        for key, value in score_proposals(answers, coded).items():
             values.setdefault(key, []).append(value)
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()
@@ -66,5 +66,5 @@ def test_each_proposal_takes_one_mask_and_the_better_ranked_one_wins() -> None:
 
 
 def test_no_proposals_find_nothing() -> None:
-    values = score_proposals([], [np.ones((4, 4), bool)])
+    values = score_proposals([], rle.encode(np.ones((1, 4, 4), bool)))
     assert [value.tolist() for value in values.values()] == [[0.0]] * 3

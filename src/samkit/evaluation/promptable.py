@@ -1,7 +1,9 @@
 """Masks from clicks and boxes: the paper's protocol (SAM, section 7.1 and appendix D.1)."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from samkit.evaluation.clicks import (
     random_point,
 )
 from samkit.evaluation.segmenters import Answer, Model, Segmenter
+from samkit.masks import rle
 
 Values = dict[str, NDArray[np.float64]]
 """By metric one number for each mask."""
@@ -58,11 +61,13 @@ def clicks_needed(rounds: NDArray[np.float64], level: float) -> NDArray[np.float
     return np.where(enough.any(1), enough.argmax(1) + 1.0, float(MOST_CLICKS))
 
 
-def chunks(masks: Sequence[Mask], candidates: int = 3) -> Iterator[Sequence[Mask]]:
-    """The masks of one photograph, as many at a time as their answers fit into memory."""
-    step = max(1, min(_AT_ONCE, _PIXELS_AT_ONCE // (candidates * masks[0].size)))
+def chunks(masks: Sequence[Mapping[str, Any]], candidates: int = 3) -> Iterator[list[Mask]]:
+    """The masks of one photograph from their RLEs, as many at a time as fit into memory with their
+    answers: H x W bool each."""
+    pixels = math.prod(masks[0]["size"])
+    step = max(1, min(_AT_ONCE, _PIXELS_AT_ONCE // (candidates * pixels)))
     for start in range(0, len(masks), step):
-        yield masks[start : start + step]
+        yield [rle.decode(mask) for mask in masks[start : start + step]]
 
 
 def score_clicks(

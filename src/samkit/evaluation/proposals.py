@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from samkit.evaluation.clicks import Mask
 from samkit.evaluation.promptable import Values
 from samkit.evaluation.regions import region_masks
 from samkit.inference.automatic_mask_generator import SamAutomaticMaskGenerator
@@ -49,10 +48,10 @@ def proposals_of_regions(image: NDArray[np.uint8]) -> list[dict[str, Any]]:
     return rle.encode(np.array(region_masks(image)[: MOST[-1]]))
 
 
-def score_proposals(proposals: Sequence[dict[str, Any]], masks: Sequence[Mask]) -> Values:
+def score_proposals(proposals: Sequence[dict[str, Any]], masks: Sequence[dict[str, Any]]) -> Values:
     """`ar10`, `ar100` and `ar1000`: for each mask the share of `IOU_LEVELS` at which it was found.
 
-    proposals: compressed RLE, the best first. masks: B of H x W bool.
+    proposals: compressed RLE, the best first. masks: B compressed RLE.
     """
     ranks = match_ranks(_ious(proposals, masks))
     return {f"ar{most}": (ranks < most).mean(0) for most in MOST}
@@ -74,9 +73,10 @@ def match_ranks(ious: NDArray[np.float64]) -> NDArray[np.float64]:
     return ranks
 
 
-def _ious(proposals: Sequence[dict[str, Any]], masks: Sequence[Mask]) -> NDArray[np.float64]:
+def _ious(
+    proposals: Sequence[dict[str, Any]], masks: Sequence[dict[str, Any]]
+) -> NDArray[np.float64]:
     """P x B."""
     if not proposals:
         return np.zeros((0, len(masks)))
-    truth = rle.encode(np.array(masks))
-    return np.asarray(coco.iou(list(proposals), truth, [False] * len(truth)))
+    return np.asarray(coco.iou(list(proposals), list(masks), [False] * len(masks)))

@@ -1,8 +1,9 @@
 """One evaluation: which images, which protocols, who answers, and all that was scored."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,7 @@ from samkit.evaluation.summaries import (
     edge_values,
 )
 from samkit.inference.predictor import SamPredictor
+from samkit.masks import rle
 from samkit.modeling import Sam
 
 Generators = dict[str, np.random.Generator]
@@ -105,9 +107,9 @@ class Session:
         Masks under `least_pixels` are left out. Raises ImageError and FormatError.
         """
         masks = [
-            mask
-            for index in range(len(pair.records))
-            if np.count_nonzero(mask := pair.mask(index)) >= max(1, self.plan.least_pixels)
+            record["segmentation"]
+            for record in pair.records
+            if rle.area(record["segmentation"]) >= max(1, self.plan.least_pixels)
         ]
         if not masks:
             return 0
@@ -138,9 +140,13 @@ class Session:
         return best
 
     def _prompted(
-        self, segmenter: Segmenter, image: NDArray[np.uint8], masks: Sequence[Mask], name: str
+        self,
+        segmenter: Segmenter,
+        image: NDArray[np.uint8],
+        masks: Sequence[Mapping[str, Any]],
+        name: str,
     ) -> dict[str, Values]:
-        """Values of all masks of an image, by protocol."""
+        """Values of all masks of an image, from their RLEs, by protocol."""
         plan = self.plan
         seed = [plan.seed, zlib.crc32(name.encode())]
         # Each protocol has its own, so that all segmenters get the same prompts.

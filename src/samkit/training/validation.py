@@ -1,6 +1,7 @@
 """Scores on the images that a run keeps aside, by which its best weights are chosen."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -8,7 +9,6 @@ from torch import Tensor
 from samkit.evaluation.promptable import LEAST_PIXELS, chunks, score_boxes, score_clicks
 from samkit.evaluation.segmenters import Model
 from samkit.inference.predictor import SamPredictor
-from samkit.masks import rle
 from samkit.modeling import Sam
 from samkit.training.distributed import World
 from samkit.training.photographs import Photo, Photographs, Place
@@ -66,9 +66,10 @@ def choice(scores: dict[str, float]) -> float:
     return sum(scores[key] for key in MEASURES) / len(MEASURES)
 
 
-def _masks(photo: Photo) -> list[np.ndarray]:
+def _masks(photo: Photo) -> list[dict[str, Any]]:
+    """RLEs of those that are large enough."""
     return [
-        rle.decode(annotation["segmentation"])
+        annotation["segmentation"]
         for annotation in photo.annotations
         if annotation["area"] >= LEAST_PIXELS
     ]
