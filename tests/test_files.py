@@ -15,6 +15,7 @@ from samkit.errors import SamkitError, UsageError
 from samkit.files import (
     atomic_write,
     cache_folder,
+    check_writable,
     held,
     remove_unfinished,
     sha256_of,
@@ -192,3 +193,15 @@ def test_only_unfinished_files_are_removed(tmp_path):
         (tmp_path / name).touch()
     remove_unfinished(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".samkit-notes", "a", "other.tmp"]
+
+
+def test_whether_a_file_can_be_written_is_known_before(tmp_path):
+    (tmp_path / "there").write_text("old")
+    for path in (tmp_path / "there", tmp_path / "deep" / "new"):
+        check_writable(path)
+    assert (tmp_path / "there").read_text() == "old"
+    assert list((tmp_path / "deep").iterdir()) == []
+    with pytest.raises(SamkitError, match="Cannot write"):
+        check_writable(tmp_path / "there" / "below")
+    with pytest.raises(UsageError, match="is a folder"):
+        check_writable(tmp_path / "deep")

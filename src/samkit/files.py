@@ -70,6 +70,21 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
             temporary.unlink()
 
 
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Raises what `atomic_write` would raise, long before there is something to write.
+
+    Missing folders are made, nothing else is changed.
+    """
+    if os.path.isdir(path):
+        raise UsageError(f"{os.fspath(path)} is a folder; name a file.")
+    with contextlib.suppress(_Enough), atomic_write(path):
+        raise _Enough
+
+
+class _Enough(Exception):
+    """Nothing shall be written."""
+
+
 @contextlib.contextmanager
 def writing(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn an OSError of the `with` block, which writes at `path`, into a SamkitError about it."""

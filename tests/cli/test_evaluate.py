@@ -244,13 +244,18 @@ def test_broken_masks_and_tars_are_named_and_counted(store, samkit) -> None:
         (["default", "--data", "store", "--points-per-side", "0"], "--points-per-side"),
         (["nothing.pt", "--data", "store"], "nothing.pt"),
         (["none", "--rules", "--data", "store", "--least-pixels", "9999"], "Nothing was scored"),
+        (["none", "--rules", "--data", "store", "--json", "store"], "store is a folder"),
+        (["none", "--rules", "--data", "store", "--json", "file/s.json"], "Cannot write file/s"),
+        (["none", "--rules", "--data", "store", "-o", "file"], "Cannot write file/clicks.png"),
         (["none", "--rules", "--data", "empty"], "empty holds no labelled images of a known kind"),
     ],
 )
 def test_what_cannot_be_measured_is_one_sentence(words, sentence, store, bsds, samkit) -> None:
     Path("empty").mkdir()
+    Path("file").touch()
     done = samkit("evaluate", words)
     assert done.code == 2
+    assert "[1/3]" not in done.err or "9999" in words  # known before the first image
     lines = [line for line in done.err.splitlines() if not line.startswith("[")]
     assert len(lines) == 1 and sentence in lines[0]
     assert not done.out

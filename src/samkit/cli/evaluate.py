@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 from samkit.cli.flags import Flag, ModelFlags
 from samkit.cli.progress import steps, waiting
 from samkit.errors import FormatError, ImageError, UsageError
+from samkit.files import check_writable
 
 if TYPE_CHECKING:
     from samkit.evaluation.inputs import Inputs
@@ -120,6 +121,9 @@ def evaluate(
             seed=seed,
         )
         inputs = Inputs(data, protocols, limit_images)
+        for path in (json, out and out / "clicks.png"):
+            if path is not None:
+                check_writable(path)
         session = Session(plan, None if model is None else model.load())
     failed = _score(inputs, session)
     about = asdict(plan) | {
