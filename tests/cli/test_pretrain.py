@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from PIL import Image
 
 from samkit.checkpoints.mae import KEY, is_mae
 from samkit.checkpoints.safetensors_files import read_header_metadata
+from samkit.training.course import Course
 from samkit.training.state import load_state
 
 DEBUG = ["--recipe", "debug", "--device", "cpu"]
@@ -57,6 +59,19 @@ def test_a_run_can_be_made_in_slices_and_its_state_in_shards(samkit, photos: Pat
     assert max(path.stat().st_size for path in Path("run").glob("state-*")) <= 1 << 20
     done = samkit(*words, "--max-minutes", "1e-9")
     assert done.code == 130 and "stopped after step 2" in done.err
+
+
+def test_a_run_that_ends_without_a_finite_loss_says_what_it_kept(
+    samkit, photos: Path, monkeypatch
+) -> None:
+    assert samkit("pretrain", photos, "-o", "run", DEBUG, "--until", "2").code == 0
+    advance = Course.advance
+    monkeypatch.setattr(Course, "advance", lambda course, loss, norm: advance(course, math.nan, 1))
+    done = samkit("pretrain", photos, "-o", "run", DEBUG, "--until", "3")
+    assert done.code == 2
+    assert "stopped after step 3; the same command goes on from step 2." in done.err
+    assert "run stays as it was after step 2; stop at another step, or begin" in done.err
+    assert load_state(Path("run"))["step"] == 2
 
 
 def test_broken_pictures_are_named_and_the_code_says_so(samkit, photos: Path) -> None:

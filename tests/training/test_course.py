@@ -52,15 +52,28 @@ def test_a_step_that_is_not_finite_changes_nothing(
     assert torch.equal(run.model.weight, before - 0.5) and (run.step, run.skipped) == (2, 1)
 
 
-def test_bad_steps_in_a_row_are_counted_over_a_restart(tmp_path: Path) -> None:
+def test_ten_bad_steps_in_a_row_are_one_sentence_that_names_what_stands(tmp_path: Path) -> None:
     run = ready(course(tmp_path))
-    for _ in range(NAN_LIMIT - 1):
-        run.advance(float("nan"), 1.0)
+    run.advance(1.0, 1.0)
     run.save({"more": 3})
     again = ready(course(tmp_path))
-    assert again.resume(free=())["more"] == 3
-    with pytest.raises(SamkitError, match=f"{NAN_LIMIT} steps in a row"):
+    assert again.resume(free=())["more"] == 3 and again.saved == 1
+    for _ in range(NAN_LIMIT - 1):
         again.advance(float("nan"), 1.0)
+    with pytest.raises(SamkitError, match=rf"{NAN_LIMIT} steps in a row.* was after step 1;"):
+        again.advance(float("nan"), 1.0)
+
+
+def test_a_run_that_ends_in_bad_steps_was_not_saved(tmp_path: Path) -> None:
+    run = ready(course(tmp_path))
+    run.advance(1.0, 1.0)
+    run.save({})
+    assert run.sound
+    run.require_saved()
+    run.advance(float("nan"), 1.0)
+    assert not run.sound
+    with pytest.raises(SamkitError, match="stays as it was after step 1;"):
+        run.require_saved()
 
 
 def test_finite_steps_begin_the_count_anew(tmp_path: Path) -> None:

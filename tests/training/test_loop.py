@@ -101,6 +101,27 @@ def test_ten_steps_without_a_finite_loss_end_the_run(tmp_path: Path, trainer) ->
     assert torch.equal(before, run.sam.image_encoder.fine_2.weight)
 
 
+@pytest.mark.parametrize("stop", [False, True])
+def test_steps_without_a_finite_loss_are_not_saved_over_good_ones(
+    tmp_path: Path, trainer, stop: bool, monkeypatch
+) -> None:
+    run = trainer(tmp_path, steps=30, save_every=1, validate_every=1)
+    run.run(until=2)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    run.photographs.kept_aside = run.photographs.sources["a"]
+    monkeypatch.setattr("samkit.training.loop.validate", lambda *_, world: pytest.fail("looked"))
+    run.looked = 2
+    with torch.no_grad():
+        run.sam.mask_decoder.iou_token.weight.fill_(float("nan"))
+    if stop:
+        run.run(should_stop=lambda: run.step == 5)
+        assert (run.step, run.course.saved) == (5, 2)
+    else:
+        with pytest.raises(SamkitError, match="stays as it was after step 2;"):
+            run.run()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_the_weights_are_a_checkpoint_that_loads(tmp_path: Path, trainer) -> None:
     run = trainer(tmp_path)
     run.run()

@@ -192,13 +192,16 @@ def test_a_new_model_depends_on_its_seed_alone() -> None:
 
 
 def test_ten_steps_without_a_finite_loss_end_the_run(make: Make, tmp_path: Path) -> None:
-    run = make(tmp_path, replace(RECIPE, steps=30))
+    run = make(tmp_path, replace(RECIPE, steps=30, save_every=1))
+    run.run(until=1)
+    saved = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with torch.no_grad():
         run.model.mask_token.fill_(math.nan)
     before = run.model.patch_embed.proj.weight.detach().clone()
-    with pytest.raises(SamkitError, match="10 steps in a row"):
+    with pytest.raises(SamkitError, match=r"10 steps in a row.* after step 1;"):
         run.run()
     assert run.skipped == 10
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == saved
     assert torch.equal(before, run.model.patch_embed.proj.weight)
 
 

@@ -73,4 +73,5 @@ def _pretrain(
         raise unlogged
     if trainer.step < job.flags.end(job.recipe.steps):
         return INTERRUPTED
+    trainer.course.require_saved()
     return SOME_FAILED if left_out else DONE

@@ -66,7 +66,8 @@ def tell(course: Course, steps: int, left_out: Mapping[str, str]) -> None:
     if course.skipped:
         say(f"samkit: {course.skipped} steps without a finite loss were skipped.\n")
     if course.step < steps:
-        say(f"samkit: stopped after step {course.step}; the same command goes on from there.\n")
+        there = "there" if course.saved == course.step else f"step {course.saved}"
+        say(f"samkit: stopped after step {course.step}; the same command goes on from {there}.\n")
     if (course.folder / MODEL).exists():
         say(f"samkit: the weights are in {course.folder / MODEL}.\n")
 

@@ -96,6 +96,7 @@ def _train(
         raise unlogged
     if trainer.step < job.flags.end(job.recipe.steps):
         return 130
+    trainer.course.require_saved()
     return 1 if left_out else 0
 
 

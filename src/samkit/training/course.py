@@ -21,7 +21,8 @@ class Course:
     """A model and its optimiser on their way through the steps of a recipe.
 
     step: steps that were taken, skipped ones among them. skipped: those whose loss or gradient was
-    not finite. spent: seconds that all steps took.
+    not finite. saved: the step of the newest state in the folder. spent: seconds that all steps
+    took.
     """
 
     def __init__(
@@ -35,8 +36,24 @@ class Course:
         self._defaults = as_json(type(recipe)())
         self.step = 0
         self.skipped = 0
+        self.saved = 0
         self.spent = 0.0
         self._in_a_row = 0
+
+    @property
+    def sound(self) -> bool:
+        """Whether the newest step had a finite loss; what comes after one that had none may have
+        diverged, and is not saved over what is good."""
+        return self._in_a_row == 0
+
+    def require_saved(self) -> None:
+        """Raises SamkitError where the run ended in steps without a finite loss."""
+        if not self.sound:
+            raise SamkitError(
+                f"The loss was not finite in the last steps, so that {self.folder} stays as it was "
+                f"after step {self.saved}; stop at another step, or begin in another folder with a "
+                "lower --lr."
+            )
 
     def advance(self, loss: float, norm: float) -> bool:
         """Takes the optimiser's step where the loss and the gradient's norm are finite, and counts.
@@ -53,8 +70,9 @@ class Course:
             self._in_a_row += 1
             if self._in_a_row == NAN_LIMIT:
                 raise SamkitError(
-                    f"The loss was not finite {NAN_LIMIT} steps in a row; lower the learning rate "
-                    "with --lr, or look for broken images."
+                    f"The loss was not finite {NAN_LIMIT} steps in a row, so that {self.folder} "
+                    f"stays as it was after step {self.saved}; look for broken images, or begin "
+                    "in another folder with a lower --lr."
                 )
         self.step += 1
         return finite
@@ -69,12 +87,12 @@ class Course:
                 "optimiser": self.optimiser.state_dict(),
                 "step": self.step,
                 "skipped": self.skipped,
-                "in_a_row": self._in_a_row,
                 "spent": self.spent,
                 "recipe": self.recipe,
             },
             part_bytes,
         )
+        self.saved = self.step
 
     def resume(self, free: Collection[str]) -> dict[str, Any] | None:
         """Goes on from the folder's state and returns it; None where there is none.
@@ -99,7 +117,7 @@ class Course:
             self.model.load_state_dict(state["model"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.step, self.skipped, self.spent = state["step"], state["skipped"], state["spent"]
-            self._in_a_row = state["in_a_row"]
+            self.saved = self.step
         except (KeyError, RuntimeError, ValueError) as error:
             raise UsageError(
                 f"{self.folder} holds a run of another model or with other frozen parts; choose "

@@ -99,6 +99,7 @@ class Trainer:
             `seconds` are those of the step, of which it `waited` so many for its images.
         should_stop: asked after each step; where any process says so, the state is saved and the
             run left. Returns whether the recipe's end was reached.
+        Nothing is saved after a step without a finite loss until one with a finite loss follows.
         """
         recipe, world = self.recipe, self.world
         end = recipe.steps if until is None else min(until, recipe.steps)
@@ -125,9 +126,10 @@ class Trainer:
             self.course.spent += seconds
             seen |= {"lr": rate, "norm": float(norm), "seconds": seconds, "waited": waited}
             stop = world.agree(should_stop(), self.sam.device)
-            if not stop:  # that has to be quick; a run that goes on looks then
+            if not stop and self.course.sound:  # a stop is quick; a run that goes on looks then
                 seen |= self._look()
-            if world.is_first and (stop or self.step == end or self.step % recipe.save_every == 0):
+            due = stop or self.step == end or self.step % recipe.save_every == 0
+            if due and self.course.sound and world.is_first:
                 self._save()
             if report is not None and world.is_first:
                 report(self.step, seen)

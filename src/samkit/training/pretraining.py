@@ -93,6 +93,7 @@ class Pretrainer:
             and `seconds`, in the first process.
         should_stop: asked after each step; where any process says so, the state is saved and the
             run left. Returns whether the recipe's end was reached.
+        Nothing is saved after a step without a finite loss until one with a finite loss follows.
         """
         end = self.recipe.steps if until is None else min(until, self.recipe.steps)
         self.world.same(self.step, self.folder)
@@ -106,7 +107,8 @@ class Pretrainer:
             if self.world.is_first:
                 if report is not None:
                     report(self.step, {**seen, "seconds": seconds})
-                if stop or self.step == end or self.step % self.recipe.save_every == 0:
+                due = stop or self.step == end or self.step % self.recipe.save_every == 0
+                if due and self.course.sound:
                     self.save()
             if stop:
                 break
