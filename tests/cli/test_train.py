@@ -249,6 +249,30 @@ def test_sigterm_saves_and_the_same_command_goes_on(
     assert steps == list(range(1, reached + 2))
 
 
+def test_what_a_run_began_from_and_all_it_learned_from_stay(
+    data: Path, tmp_path: Path, capsys
+) -> None:
+    out, more = tmp_path / "run", tmp_path / "more"
+    shutil.copytree(data, more)
+    words = ["-o", str(out), "--recipe", "debug", "--no-tensorboard"]
+    assert main(["train", str(data), *words, "--init", "default", "--until", "1"]) == 0
+    assert main(["train", str(more), *words, "--until", "2"]) == 0
+    (more / "0.json").unlink()
+    assert main(["train", str(more), *words, "--init", "default", "--until", "3"]) == 0
+    about = checkpoints.read_metadata(out / "model.safetensors").provenance
+    assert about["init"] == "default"
+    assert about["data"] == {data.stem: 3, "more": 3}
+    capsys.readouterr()
+    assert main(["train", str(data), *words, "--init", str(out / "model.safetensors")]) == 2
+    error = capsys.readouterr().err
+    assert "holds a run that began from default and goes on" in error and error.count("\n") == 1
+    anew = tmp_path / "anew"
+    words = ["train", str(data), "-o", str(anew), "--recipe", "debug", "--no-tensorboard"]
+    assert main([*words, "--until", "1"]) == 0
+    assert main([*words, "--init", "default"]) == 2
+    assert "began from random weights" in capsys.readouterr().err
+
+
 def test_a_pretrained_encoder_is_a_start(data: Path, tmp_path: Path, capsys) -> None:
     first, second = tmp_path / "mae", tmp_path / "run"
     short = ["--recipe", "debug", "--steps", "1"]

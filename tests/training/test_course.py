@@ -107,6 +107,12 @@ def test_another_run_s_folder_is_refused(
         assert again.resume(free=("steps",)) and again.step == 1
 
 
+def test_a_run_of_another_model_names_what_it_began_from(tmp_path: Path) -> None:
+    course(tmp_path).save({"provenance": {"init": "vit_b"}})
+    with pytest.raises(UsageError, match="give --init vit_b as at its beginning, or choose"):
+        course(tmp_path, width=3).resume(free=())
+
+
 def test_an_empty_folder_is_a_beginning(tmp_path: Path) -> None:
     run = course(tmp_path)
     assert run.resume(free=()) is None and run.step == 0

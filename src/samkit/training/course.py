@@ -119,9 +119,11 @@ class Course:
             self.step, self.skipped, self.spent = state["step"], state["skipped"], state["spent"]
             self.saved = self.step
         except (KeyError, RuntimeError, ValueError) as error:
+            first = state.get("provenance", {}).get("init")
+            begin = f"give --init {first} as at its beginning, or " if first else ""
             raise UsageError(
-                f"{self.folder} holds a run of another model or with other frozen parts; choose "
-                "another folder."
+                f"{self.folder} holds a run of another model or with other frozen parts; {begin}"
+                "choose another folder."
             ) from error
         return state
 

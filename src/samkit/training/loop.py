@@ -15,6 +15,7 @@ from samkit.training.distributed import World
 from samkit.training.loader import CropLoader
 from samkit.training.optimiser import AveragedWeights, learning_rate, parameter_groups
 from samkit.training.photographs import Photographs
+from samkit.training.provenance import joined
 from samkit.training.recipes import Recipe
 from samkit.training.step import PromptableStep
 from samkit.training.validation import choice, validate
@@ -50,9 +51,9 @@ class Trainer:
         """sam: on its device; what does not require gradients stays as it is.
 
         workers: threads that make crops. part_bytes: the state is cut into files of at most so
-            many bytes. provenance: what the weights' file shall say beside the
-        recipe and the scores, such as data and licence.
-        Raises UsageError where the folder's run has another recipe or model.
+            many bytes. provenance: JSON values that the weights' file shall have beside the recipe
+            and the scores, such as data and licence; see `joined` for a run that goes on.
+        Raises UsageError where the folder's run has another recipe, model or init.
         """
         self.sam = sam
         self.photographs = photographs
@@ -178,9 +179,8 @@ class Trainer:
 
     def _save_state(self) -> None:
         averaged = None if self.averaged is None else self.averaged.values
-        self.course.save(
-            {"averaged": averaged, "best": self.best, "looked": self.looked}, self.part_bytes
-        )
+        more = {"best": self.best, "looked": self.looked, "provenance": self.provenance}
+        self.course.save({"averaged": averaged, **more}, self.part_bytes)
 
     def _save_model(self) -> None:
         """Writes the kept weights as a file that `samkit.load` reads."""
@@ -209,3 +209,4 @@ class Trainer:
             self.averaged.values = {k: v.to(device) for k, v in state["averaged"].items()}
         self.best = state["best"]
         self.looked = state.get("looked", self.step)
+        self.provenance = joined(state.get("provenance", {}), self.provenance, self.folder)
