@@ -95,6 +95,8 @@ def test_a_run_among_its_pictures_does_not_learn_from_its_own(samkit, photos: Pa
         (["--recipe", "nosuch"], "nosuch is no recipe; known are debug, default, vit_b"),
         ([*DEBUG, "--steps", "0"], "--steps must be more than 0"),
         ([*DEBUG, "--lr", "0"], "--lr must be more than 0"),
+        ([*DEBUG, "--lr", "inf"], "--lr must be a finite number"),
+        ([*DEBUG, "--until", "-1"], "--until must be more than 0"),
         ([*DEBUG, "--max-minutes", "nan"], "--max-minutes must be more than 0"),
         (["--recipe", "debug", "--device", "abacus"], "There is no device 'abacus'"),
     ],

@@ -67,6 +67,8 @@ def test_a_run_goes_from_images_to_a_checkpoint(data: Path, tmp_path: Path, caps
         (["--recipe", "debug", "--init", "nosuch.pth"], "nosuch.pth"),
         (["--recipe", "vit_b", "--init", "imagenet"], "fit the default model"),
         (["--recipe", "debug", "--seed", "-1"], "--seed takes a number from 0"),
+        (["--recipe", "debug", "--lr", "inf"], "--lr must be a finite number"),
+        (["--recipe", "debug", "--until", "-1"], "--until must be more than 0"),
         (["--recipe", "debug", "--workers", "0"], "--workers must be more than 0"),
         (["--recipe", "debug", "--shard-mb", "0"], "--shard-mb must be at least 1"),
         (["--recipe", "debug", "--synthetic", "2", "--textures", "nowhere"], "nowhere"),

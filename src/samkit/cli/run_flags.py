@@ -1,5 +1,6 @@
 """Flags that the verbs which learn share: what of a recipe is changed, and how long a run is."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from samkit.cli.flags import Flag
 from samkit.cli.stopping import asked_to_stop
 from samkit.errors import UsageError
 
+_ABOVE_0 = ("steps", "batch", "at_once", "lr", "save_every", "workers", "until", "max_minutes")
 _OF_THE_RECIPE = ("steps", "batch", "at_once", "lr", "seed", "save_every")
 
 
@@ -44,10 +46,12 @@ class RunFlags:
 
     def __post_init__(self) -> None:
         """Raises UsageError for numbers with which nothing runs."""
-        for name in ("steps", "batch", "at_once", "lr", "save_every", "workers", "max_minutes"):
+        for name in _ABOVE_0:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise UsageError(f"--{name.replace('_', '-')} must be more than 0, not {value}.")
+        if self.lr == math.inf:
+            raise UsageError("--lr must be a finite number.")
         if self.seed is not None and self.seed < 0:
             raise UsageError(f"--seed takes a number from 0, not {self.seed}.")
         if self.shard_mb is not None and self.shard_mb < 1:
