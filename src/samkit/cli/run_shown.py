@@ -10,13 +10,12 @@ from samkit.cli.run_flags import RunFlags
 from samkit.errors import SamkitError
 from samkit.files import atomic_write, writing
 from samkit.training.course import Course
-from samkit.training.loop import Trainer
+from samkit.training.loop import MODEL, Trainer
 from samkit.training.pretraining import Pretrainer
 from samkit.training.watch import Watch
 
 LEFT_OUT = "left-out.csv"
 """In the run's folder: everything that the newest command left out."""
-MODEL = "model.safetensors"
 _NAMED = 10
 
 
